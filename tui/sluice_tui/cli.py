@@ -1,0 +1,126 @@
+"""The command line: whom to talk to, and with which face."""
+
+import argparse
+import asyncio
+import io
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sluice_wire.version import __version__
+
+# Textual takes a quarter of a second to import, and `sluice ask` does without it; so does `--help` without httpx.
+if TYPE_CHECKING:
+    from sluice_tui.connection import Connection
+
+MAX_PROMPT_BYTES = 8 << 20
+
+_EXIT_CODES = """\
+environment:
+  SLUICE_URL, SLUICE_API_KEY, SLUICE_AGENT   used where the option is not given
+
+exit codes of ask:
+  0    the answer is whole
+  1    the answer failed, or broke off
+  2    the command line is wrong, or there is no prompt
+  3    no connection, or the local function did not start
+  4    the API key was refused
+  130  interrupted with Ctrl+C
+  141  whoever read standard output went away
+"""
+
+
+def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
+    """Run the terminal; the process's exit code is returned."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    connection = _connection(parser, options, environment)
+    if options.command is None and sys.stdin.isatty() and sys.stdout.isatty():
+        from sluice_tui.app import run
+
+        return run(connection)
+    prompt = _prompt(options.words)
+    if not prompt.strip():
+        parser.error("there is nothing to ask: give a prompt as arguments or on standard input")
+    return _ask(prompt, connection, as_json=options.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--url", help="an OpenAI-compatible server; without one the local function is started")
+    common.add_argument(
+        "--api-key", help="the key to it; better given as SLUICE_API_KEY, where no process list shows it"
+    )
+    common.add_argument("--agent", help="the agent, or model, to talk to; the server's first by default")
+    common.add_argument("--json", action="store_true", help="ask: print one JSON event a line")
+    parser = argparse.ArgumentParser(
+        prog="sluice",
+        description="Chat with an AI model in the terminal. Without a command: the chat on the whole screen.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    parser.add_argument("--version", action="version", version=f"sluice {__version__}")
+    parser.set_defaults(command=None, words=[], url=None, api_key=None, agent=None, json=False)
+    commands = parser.add_subparsers(title="commands", metavar="")
+    ask = commands.add_parser(
+        "ask",
+        parents=[common],
+        help="ask one question and print the answer",
+        description="Ask one question and print the answer. Standard input, where it is no terminal, follows the words.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    ask.set_defaults(command="ask")
+    ask.add_argument("words", nargs="*", help="the prompt")
+    return parser
+
+
+def _connection(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, environment: Mapping[str, str]
+) -> "Connection":
+    from sluice_tui.api import Endpoint, base_url
+    from sluice_tui.connection import Connection
+    from sluice_tui.local_function import LocalFunction
+
+    url = options.url or environment.get("SLUICE_URL")
+    key = (options.api_key or environment.get("SLUICE_API_KEY") or "").strip() or None
+    agent = options.agent or environment.get("SLUICE_AGENT") or None
+    if not url:
+        return Connection(LocalFunction(environment), agent)
+    try:
+        return Connection(Endpoint(base_url(url), key), agent)
+    except ValueError as error:
+        parser.error(f"--url (SLUICE_URL) is not an address: {error}")
+
+
+def _prompt(words: Sequence[str]) -> str:
+    """The words, then what standard input holds unless it is a terminal."""
+    given = " ".join(words)
+    if sys.stdin is None or sys.stdin.isatty():
+        return given
+    piped = sys.stdin.buffer.read(MAX_PROMPT_BYTES).decode("utf-8", "replace")
+    return f"{given}\n\n{piped}" if given and piped else given or piped
+
+
+def _ask(prompt: str, connection: "Connection", *, as_json: bool) -> int:
+    from sluice_tui.plain import ExitCode, JsonPrinter, TextPrinter, ask
+
+    # Where the locale cannot write a character, a question mark is better than an end in the middle.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    printer = JsonPrinter(sys.stdout) if as_json else TextPrinter(sys.stdout, sys.stderr)
+
+    async def asked() -> int:
+        async with connection:
+            return await ask(prompt, connection, printer)
+
+    try:
+        return asyncio.run(asked())
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes standard output once more at its exit, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.READER_GONE
