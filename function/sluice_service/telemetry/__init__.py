@@ -1,5 +1,5 @@
 """What the operator sees: structured entries with their trace, redacted.
 
-`entries` is what the rest of the service calls; `trace` reads the caller's headers; `redaction` keeps secrets out; `setup`
-chooses Cloud Logging's form or readable lines.
+`entries` and `context` are what the rest of the service calls; `trace` reads the caller's headers; `setup` is called
+once. `rendering` makes a clean entry of any log record, with `redaction` and `escaping`; `handlers` and `cloud` write it.
 """

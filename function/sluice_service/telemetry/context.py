@@ -1,0 +1,26 @@
+"""Whose request the running code works for.
+
+A context variable: the web layer sets it for the request's thread, and tasks on the pump are made with a copy of the
+context, so that entries written anywhere on the way, by any library, can name the request.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from sluice_service.telemetry.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What every entry of one request carries. Empty strings are left out."""
+
+    request_id: str
+    correlation_id: str
+    trace: Trace | None = None
+    user: str = ""
+    agent: str = ""
+    stream_id: str = ""
+
+
+CURRENT: ContextVar[RequestContext | None] = ContextVar("sluice_request", default=None)
+"""The request that this thread or task works for; None outside of any."""

@@ -1,0 +1,18 @@
+"""gunicorn's logger, led through the service's handler.
+
+gunicorn sets its loggers up after the app was loaded, for the arbiter and for each worker, with a handler of its own
+and no propagation. Naming this class as its `logger_class` is the only way in: the framework fixes the rest.
+"""
+
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # gunicorn ships no types
+
+from sluice_service.telemetry.setup import adopt
+
+
+class ServerLogger(Logger):  # type: ignore[misc]  # an untyped base
+    """`gunicorn.config.LoggerClass.default = "sluice_service.telemetry.server_log.ServerLogger"`."""
+
+    def setup(self, cfg: object) -> None:
+        """Set up as gunicorn does, then hand the error log over."""
+        super().setup(cfg)
+        adopt(self.error_log)
