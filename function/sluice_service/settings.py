@@ -37,7 +37,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     api_keys: SecretStr | None = None
-    """Who may call: a JSON array of {"user", "sha256", "agents"?}, sha256 being the key's in hex. With neither this nor API_KEYS_FILE every call is refused."""
+    """Who may call: a JSON array of {"user", "sha256", "agents"?}, sha256 being that of the key in hex.
+    With neither this nor API_KEYS_FILE every call is refused."""
     api_keys_file: Path | None = None
     """The same array in a file."""
     agents_file: Path | None = None
@@ -66,6 +67,10 @@ class Settings(BaseModel):
     """How long a model may fall silent inside its answer; an agent can set its own."""
     heartbeat_seconds: Annotated[float, Field(gt=0, le=60)] = 10
     """How long a stream may be silent before a comment is sent, and how long the status line waits for the model."""
+    resume_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 30
+    """How long a stream goes on without any reader before its model call is cancelled; 0 cancels at once."""
+    resume_ttl_seconds: Annotated[float, Field(ge=0, le=86_400)] = 600
+    """How long a stream can be resumed after its end."""
     max_stream_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
     """How much upstream may send for one answer, in bytes."""
     max_log_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 36)] = 128 << 20
@@ -91,6 +96,11 @@ class Settings(BaseModel):
     def capacity(self) -> int:
         """How many requests are served at once."""
         return self.threads - RESERVED_THREADS
+
+    def secrets(self) -> tuple[str, ...]:
+        """The values that must never be seen."""
+        fields = (self.api_keys, self.openai_api_key)
+        return tuple(value.get_secret_value() for value in fields if value is not None)
 
     def keys(self) -> tuple[KeySpec, ...]:
         """The keys of API_KEYS and API_KEYS_FILE together. Raises SettingsError, which never shows a value."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
+_RETRY_DIGITS = 18
+"""More would be longer than the universe; Python refuses to read more than 4,300 of them."""
 
 
 class EventTooLong(ValueError):
@@ -39,10 +41,10 @@ class Decoder:
         self.last_event_id = ""
         self.retry_milliseconds: int | None = None
         self._max_bytes = max_event_bytes
+        self._broken = ""
         self._head: bytes | None = b""
         self._after_cr = False
-        self._pieces: list[bytes] = []
-        self._pieces_bytes = 0
+        self._unfinished = bytearray()
         self._id = ""
         self._event = ""
         self._data: list[str] = []
@@ -51,16 +53,25 @@ class Decoder:
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """The events completed by `data`.
 
-        Raises EventTooLong when a line or an event passes the bound.
+        Raises EventTooLong when a line or an event passes the bound, from then on always; what was completed before it
+        is returned first, so that no text is lost.
         """
+        if self._broken:
+            raise EventTooLong(self._broken)
         if self._head is not None:
             data = self._without_bom(self._head + data)
         events: list[ServerSentEvent] = []
-        for line in self._lines(data):
-            if line:
-                self._field(line)
-            else:
-                self._dispatch(events)
+        try:
+            for line in self._lines(data):
+                if line:
+                    self._field(line)
+                else:
+                    self._dispatch(events)
+            self._check(self._unfinished, "a line")
+        except EventTooLong as error:
+            self._broken = str(error)
+            if not events:
+                raise
         return events
 
     def _without_bom(self, head: bytes) -> bytes:
@@ -79,21 +90,18 @@ class Decoder:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = data.split(b"\n")
         rest = lines.pop()
-        if lines and self._pieces:
-            self._pieces.append(lines[0])
-            lines[0] = b"".join(self._pieces)
-            self._pieces, self._pieces_bytes = [], 0
-        if rest:
-            self._hold(rest)
+        if lines and self._unfinished:
+            lines[0] = bytes(self._unfinished + lines[0])
+            self._unfinished.clear()
+        self._unfinished += rest
         return lines
 
-    def _hold(self, rest: bytes) -> None:
-        self._pieces.append(rest)
-        self._pieces_bytes += len(rest)
-        if self._pieces_bytes > self._max_bytes:
-            raise EventTooLong(f"a line is longer than {self._max_bytes} bytes")
+    def _check(self, held: bytes | bytearray, what: str) -> None:
+        if len(held) > self._max_bytes:
+            raise EventTooLong(f"{what} is longer than {self._max_bytes} bytes")
 
     def _field(self, line: bytes) -> None:
+        self._check(line, "a line")
         if line.startswith(b"data: "):
             self._append(line[6:])
             return
@@ -106,7 +114,7 @@ class Decoder:
         elif name == b"id" and b"\0" not in value:
             self._id = value.decode("utf-8", "replace")
         elif name == b"retry" and value.isdigit():
-            self.retry_milliseconds = int(value[:18])
+            self.retry_milliseconds = int(value.lstrip(b"0")[:_RETRY_DIGITS] or b"0")
 
     def _append(self, value: bytes) -> None:
         self._data_bytes += len(value) + 1

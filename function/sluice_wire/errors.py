@@ -67,7 +67,7 @@ class ErrorReport:
             return value if isinstance(value, str) else default
 
         return cls(
-            code=text("code") or text("type", "unknown"),
+            code=text("code") or text("type") or "unknown",
             what=text("message", "The server reported an error."),
             why=text("reason"),
             action=text("action"),
@@ -100,31 +100,36 @@ class SluiceError(Exception):
 
     def report(self, correlation_id: str = "") -> ErrorReport:
         """The error with its parts filled in."""
-        shown = _Shown({"param": self.param, **self.data})
+        shown = _Shown({"param": self.param or "the request", **self.data})
         return ErrorReport(
             code=self.kind.code,
             what=self.kind.what.format_map(shown),
             why=self.kind.why.format_map(shown),
             action=self.kind.action.format_map(shown),
             type=self.kind.type,
-            param=self.param,
+            param=_shown(self.param) if self.param else None,
             retryable=self.kind.retryable,
             correlation_id=correlation_id,
         )
 
 
 class _Shown(dict[str, object]):
-    """Data as it may be shown: numbers as they are, text quoted, escaped and cut."""
+    """Data as it may be shown, by name."""
 
     def __missing__(self, key: str) -> str:
         return f"({key} unknown)"
 
     def __getitem__(self, key: str) -> object:
         value = super().__getitem__(key)
-        if not isinstance(value, str):
-            return value
-        cut = value if len(value) <= MAX_SHOWN_CHARACTERS else value[:MAX_SHOWN_CHARACTERS] + "…"
-        return ascii(cut) if not cut.isprintable() else cut
+        if isinstance(value, float):
+            return f"{value:g}"
+        return value if isinstance(value, int) else _shown(str(value))
+
+
+def _shown(text: str) -> str:
+    """Text from outside: cut, and escaped where it holds anything that a terminal or a log could trip over."""
+    cut = text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…"
+    return cut if cut.isprintable() else ascii(cut)
 
 
 _REQUEST, _AUTH, _PERMISSION, _NOT_FOUND = (
@@ -157,8 +162,8 @@ _KINDS = (
     ErrorKind(
         "invalid_request", 400, False, _REQUEST,
         "The request is not valid: {problem}",
-        "The field {param} does not have the form that this route accepts.",
-        "Correct the field and send the request again.",
+        "What was sent as {param} does not have the form that this route accepts.",
+        "Correct it and send the request again.",
     ),
     ErrorKind(
         "request_too_large", 413, False, _REQUEST,
@@ -199,7 +204,7 @@ _KINDS = (
     ErrorKind(
         "not_found", 404, False, _NOT_FOUND,
         "There is nothing at {path}.",
-        "No route of this service has that address.",
+        "No route has that address, or what it names has expired, never existed or belongs to another key.",
         "Check the address: OpenAI clients want a base URL that ends in /v1.",
     ),
     ErrorKind(

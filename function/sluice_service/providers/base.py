@@ -22,6 +22,12 @@ class ModelCall:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     upstream_stream: bool = True
 
+    @property
+    def choices(self) -> int:
+        """How many answers are asked for at once (`n`)."""
+        wanted = self.parameters.get("n")
+        return wanted if isinstance(wanted, int) else 1
+
 
 class Provider(Protocol):
     """Something that answers. Safe for any number of calls at once, all on the pump's event loop."""

@@ -1,0 +1,128 @@
+"""The one place that wires the parts together."""
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from flask import Flask
+
+from sluice_service import settings as environment
+from sluice_service.chat.agents import DEMO_AGENT, DEMO_PROVIDER, Agent, Agents, ProviderSpec, read_agents
+from sluice_service.chat.chunking import split
+from sluice_service.chat.turn import Chat
+from sluice_service.generation.clocks import Clocks
+from sluice_service.generation.pump import Pump
+from sluice_service.generation.registry import Registry
+from sluice_service.providers.base import Provider
+from sluice_service.providers.demo import DemoProvider
+from sluice_service.settings import Settings
+from sluice_service.telemetry import entries
+from sluice_service.web import cors, errors, gate
+from sluice_service.web.auth import Keys, Principal
+from sluice_service.web.catalogue import Catalogue
+from sluice_service.web.completions import Completions
+from sluice_service.web.delivery import Delivery
+from sluice_service.web.departures import Departures
+from sluice_service.web.exchange import HEALTH_PATH, Lifecycle
+
+PACKAGED_AGENTS = Path(__file__).with_name("agents.toml")
+
+
+def create_app(settings: Settings) -> Flask:
+    """The service as a WSGI app. Raises AgentsError when the agents cannot be offered as they are written."""
+    app = Flask("sluice", static_folder=None)
+    app.url_map.merge_slashes = False  # an address means one thing only
+    pump = Pump()
+    agents, providers = _agents(settings)
+    registry = Registry(pump, settings.max_log_bytes, settings.resume_ttl_seconds)
+    chat = Chat(registry, providers, _clocks(settings), settings.max_stream_bytes)
+    completions = Completions(
+        agents=agents,
+        chat=chat,
+        delivery=Delivery(pump, Departures(pump), settings.heartbeat_seconds),
+        max_body_bytes=settings.max_body_bytes,
+        grace_seconds=settings.resume_grace_seconds,
+        log_content=settings.log_content,
+    )
+    cors.allow_origins(app, settings.cors_origins)
+    gate.guard(app, _keys(settings))
+    errors.handle_errors(app)
+    _route(app, Catalogue(agents), completions)
+    app.wsgi_app = Lifecycle(app.wsgi_app, settings.capacity)  # type: ignore[method-assign]
+    return app
+
+
+def _route(app: Flask, catalogue: Catalogue, completions: Completions) -> None:
+    rule = partial(app.add_url_rule, provide_automatic_options=False)
+    rule(HEALTH_PATH, "health", catalogue.health)
+    rule("/v1/models", "models", catalogue.models)
+    rule("/v1/models/<path:agent_id>", "model", catalogue.model)
+    rule("/v1/chat/completions", "completions", completions.create, methods=["POST"])
+
+
+def _keys(settings: Settings) -> Keys:
+    known = settings.keys()
+    if not known:
+        message = "No API keys are set, so every call is refused: set API_KEYS or API_KEYS_FILE."
+        entries.write("no_keys", message, severity=logging.WARNING)
+    return Keys([(bytes.fromhex(key.sha256), Principal(key.user, key.agents)) for key in known])
+
+
+def _clocks(settings: Settings) -> Clocks:
+    return Clocks(
+        first_token_seconds=settings.first_token_timeout_seconds,
+        idle_seconds=settings.idle_timeout_seconds,
+        total_seconds=settings.timeout_seconds,
+    )
+
+
+def _agents(settings: Settings) -> tuple[Agents, dict[str, Provider]]:
+    """The agents that can answer, and the providers that they need."""
+    file = read_agents(settings.agents_file or PACKAGED_AGENTS)
+    wanted = [_with_model(agent, settings) for agent in file.agents]
+    if settings.demo_agent:
+        wanted.append(Agent.model_validate(DEMO_AGENT))
+    usable = {name: provider for name, spec in file.providers.items() if (provider := _provider(name, spec, settings))}
+    usable[DEMO_PROVIDER] = DemoProvider(settings.demo_tokens_per_second, settings.demo_first_token_ms)
+    offered = [kept for agent in wanted if (kept := _reachable(agent, usable))]
+    if not offered:
+        message = "No agent can be offered: no provider has its key, and the demo agent is off."
+        entries.write("no_agents", message, severity=logging.WARNING)
+    return Agents(offered), usable
+
+
+def _with_model(agent: Agent, settings: Settings) -> Agent:
+    wins = agent.id == "assistant" and settings.openai_model
+    return agent.model_copy(update={"model": settings.openai_model}) if wins else agent
+
+
+def _reachable(agent: Agent, usable: Mapping[str, Provider]) -> Agent | None:
+    """The agent without the upstreams that have no key; None when none is left."""
+    upstreams = [upstream for upstream in agent.upstreams if upstream.provider in usable]
+    if not upstreams:
+        return None
+    first, *rest = upstreams
+    return agent.model_copy(update={"provider": first.provider, "model": first.model, "fallbacks": tuple(rest)})
+
+
+def _provider(name: str, spec: ProviderSpec, settings: Settings) -> Provider | None:
+    key = _provider_key(name, spec, settings)
+    if key is None and spec.api_key_env is not None:
+        return None
+    # Imported here: the SDK takes longer to import than all the rest, and the demo agent does without.
+    from sluice_service.providers.openai_sdk import OpenAIProvider
+
+    base_url = settings.openai_base_url if name == "openai" and settings.openai_base_url else spec.base_url
+    return OpenAIProvider(
+        name=name,
+        base_url=base_url,
+        api_key=key,
+        split=partial(split, smallest=settings.chunk_size_min, largest=settings.chunk_size_max),
+    )
+
+
+def _provider_key(name: str, spec: ProviderSpec, settings: Settings) -> str | None:
+    if name == "openai" and settings.openai_api_key is not None:
+        return settings.openai_api_key.get_secret_value()
+    return environment.secret(spec.api_key_env) if spec.api_key_env else None

@@ -1,0 +1,51 @@
+"""The target `chat`: what functions-framework imports and calls for every request.
+
+Importing it reads the settings, builds the app and sets the server's defaults, since the framework's command line can
+change neither threads nor connections. A file of its own with absolute imports, so that
+`functions-framework --source …/sluice_service/entry.py` can start it from an installed wheel too.
+"""
+
+import os
+import sys
+
+import gunicorn.config  # type: ignore[import-untyped]  # it ships no types
+from flask import Request, Response
+
+from sluice_service.app import create_app
+from sluice_service.chat.agents import AgentsError
+from sluice_service.settings import Settings, SettingsError, load
+from sluice_service.telemetry import setup
+
+SPARE_CONNECTIONS = 200
+"""Connections beyond the threads: at equal numbers gunicorn turns keep-alive off, and /health waits for a place."""
+
+
+def _serve_with(settings: Settings) -> None:
+    """Size the server before it reads its configuration."""
+    os.environ["THREADS"] = str(settings.threads)
+    gunicorn.config.WorkerConnections.default = settings.threads + SPARE_CONNECTIONS
+    gunicorn.config.LoggerClass.default = "sluice_service.telemetry.server_log.ServerLogger"
+
+
+def _log_with(settings: Settings) -> None:
+    setup.configure(
+        level=settings.log_level,
+        project=settings.google_cloud_project,
+        on_cloud_run=settings.k_service is not None,
+        secrets=settings.secrets(),
+    )
+
+
+try:
+    _settings = load()
+    _log_with(_settings)
+    _serve_with(_settings)
+    _app = create_app(_settings)
+except (SettingsError, AgentsError) as problem:
+    sys.exit(f"Sluice cannot start: {problem}")
+
+
+def chat(request: Request) -> Response:
+    """Hand the request to the app, unread: the body of one that is refused is never read at all."""
+    response: Response = Response.from_app(_app, request.environ, buffered=False)  # type: ignore[assignment]
+    return response

@@ -1,0 +1,174 @@
+"""One model call, from the request to the last frame."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sluice_service.generation.attempts import Target, relay_first_that_answers
+from sluice_service.generation.base import Dialect, Log
+from sluice_service.generation.clocks import Clocks, Watchdog
+from sluice_service.generation.record import Record
+from sluice_service.telemetry import entries
+from sluice_service.telemetry.errors import write_error
+from sluice_wire.errors import SluiceError
+from sluice_wire.events import Delta, Event, Finish, Usage
+
+TAIL_SECONDS = 2.0
+"""How long to wait for usage after the model has finished; the answer itself is whole by then."""
+
+
+class State(StrEnum):
+    """Where a generation stands."""
+
+    CONNECTING = "connecting"
+    WAITING = "waiting"
+    STREAMING = "streaming"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a generation needs to know from the start.
+
+    `owner` is the principal's user. `grace_seconds` is how long it goes on without any reader; None means that it cannot
+    be resumed, and so ends with its reader.
+    """
+
+    stream_id: str
+    owner: str
+    targets: Sequence[Target]
+    clocks: Clocks
+    max_bytes: int
+    grace_seconds: float | None
+
+
+class Generation:
+    """Runs on the pump's thread, which is the only one to change it; other threads read `state`, `record` and `log`."""
+
+    def __init__(self, plan: Plan, dialect: Dialect, log: Log) -> None:
+        self.stream_id = plan.stream_id
+        self.owner = plan.owner
+        self.resumable = plan.grace_seconds is not None
+        self.state = State.CONNECTING
+        self.record = Record()
+        self.log = log
+        self._plan = plan
+        self._dialect = dialect
+        self._aborted_by: SluiceError | None = None
+        self.opened = False
+        self._readers = 0
+        self._grace: asyncio.TimerHandle | None = None
+
+    def start(self, on_end: Callable[["Generation"], object]) -> None:
+        """Begin, on the pump's thread. `on_end` is called there after the last frame, however it ended."""
+        self._task = asyncio.create_task(self._run(), name=self.stream_id)
+        self._task.add_done_callback(self._settle)
+        self._task.add_done_callback(lambda _: on_end(self))
+
+    def abort(self, error: SluiceError) -> None:
+        """End it with this error, on the pump's thread; the upstream connection is closed first. No-op after the end."""
+        if self._aborted_by is None and not self._task.done():
+            self._aborted_by = error
+            self._task.cancel()
+
+    def attach(self) -> None:
+        """One reader more, on the pump's thread."""
+        self._readers += 1
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    def detach(self) -> None:
+        """One reader less, on the pump's thread; with the last one the grace begins."""
+        self._readers -= 1
+        if self._readers == 0 and not self.log.ended:
+            grace = self._plan.grace_seconds or 0.0
+            self._grace = asyncio.get_running_loop().call_later(grace, self.abort, SluiceError("cancelled"))
+
+    async def _run(self) -> None:
+        watchdog = Watchdog(self._plan.clocks, self.abort)
+        try:
+            await relay_first_that_answers(
+                self._plan.targets,
+                relay=lambda target: self._relay(target, watchdog),
+                began=lambda: self.record.began,
+                budget_seconds=lambda: watchdog.first_token_budget_seconds,
+            )
+        finally:
+            watchdog.stop()
+        self._finish()
+
+    async def _relay(self, target: Target, watchdog: Watchdog) -> None:
+        self.state = State.CONNECTING
+        async with target.provider.stream(target.call) as batches:
+            self.state = State.WAITING
+            async for batch in batches:
+                if batch:
+                    watchdog.heard()
+                    self._take(batch)
+                    if len(self.record.finish_reasons) >= target.call.choices:
+                        break
+            if not self.record.finished:
+                raise SluiceError("upstream_truncated")
+            watchdog.stop()
+            # The answer is whole: a tail that fails or is slow costs the usage, nothing else.
+            with contextlib.suppress(SluiceError, TimeoutError):
+                async with asyncio.timeout(TAIL_SECONDS):
+                    async for batch in batches:
+                        self._take(batch)
+
+    def _take(self, batch: Sequence[Event]) -> None:
+        payloads: list[bytes] = []
+        for event in batch:
+            if isinstance(event, Delta):
+                self.record.note(event)
+                payloads.extend(self._dialect.encode(event))
+            elif isinstance(event, Finish):
+                self.record.finishes.append(event)
+            elif isinstance(event, Usage):
+                self.record.usage = event.usage
+        if self.record.began or self.record.finishes:
+            self._append(payloads)
+        if self.record.received_bytes > self._plan.max_bytes:
+            raise SluiceError("output_too_large", limit_bytes=self._plan.max_bytes)
+
+    def _append(self, payloads: Sequence[bytes]) -> None:
+        if not self.opened:
+            self.opened = True
+            self.state = State.STREAMING
+            payloads = [*self._dialect.opening(), *payloads]
+        self.log.append(payloads)
+        if entries.is_debug():
+            entries.write(entries.CHUNK_SENT, "", severity=logging.DEBUG, sequence=self.log.count)
+
+    def _finish(self) -> None:
+        record = self.record
+        last = [payload for finish in record.finishes for payload in self._dialect.encode(finish)]
+        if record.usage is not None:
+            last.extend(self._dialect.encode(Usage(record.usage)))
+        self.log.append(last)
+        record.ended = time.monotonic()
+        self.state = State.FINISHED
+        self.log.end(self._dialect.closing())
+
+    def _settle(self, task: asyncio.Task[None]) -> None:
+        """Turn whatever ended the task into the end of the log: the one place where a generation fails."""
+        if task.cancelled():
+            self._fail(self._aborted_by or SluiceError("cancelled"))
+        elif (error := task.exception()) is not None:
+            known = error if isinstance(error, SluiceError) else SluiceError("internal_error")
+            self._fail(known, cause=error)
+
+    def _fail(self, error: SluiceError, cause: BaseException | None = None) -> None:
+        self.record.error = error
+        self.record.ended = time.monotonic()
+        self.state = State.CANCELLED if error.code == "cancelled" else State.FAILED
+        if error.code != "cancelled":
+            write_error(error, cause)
+        self.log.end(self._dialect.failure(error))

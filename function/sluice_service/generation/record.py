@@ -1,0 +1,61 @@
+"""What is known of one generation: for the log entry at its end, for storing its answer, for whoever waits."""
+
+import io
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from sluice_wire.errors import SluiceError
+from sluice_wire.events import Delta, Finish
+
+
+@dataclass(slots=True)
+class Record:
+    """Written on the pump's thread alone; times are seconds of `time.monotonic()`."""
+
+    started: float = field(default_factory=time.monotonic)
+    first_token: float | None = None
+    last_event: float | None = None
+    ended: float | None = None
+    chunks: int = 0
+    received_bytes: int = 0
+    max_gap_seconds: float = 0.0
+    choices_begun: set[int] = field(default_factory=set)
+    finishes: list[Finish] = field(default_factory=list)
+    usage: dict[str, Any] | None = None
+    error: SluiceError | None = None
+    _text: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def began(self) -> bool:
+        """Whether the model has said anything: from then on nothing is retried."""
+        return self.first_token is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice that the model began has its finish reason."""
+        ended = {choice.get("index", 0) for finish in self.finishes for choice in finish.choices}
+        return bool(ended) and self.choices_begun <= ended
+
+    @property
+    def finish_reasons(self) -> list[str]:
+        """Every choice's finish reason, so far."""
+        return [reason for finish in self.finishes for reason in finish.reasons]
+
+    @property
+    def text(self) -> str:
+        """The answer's text (choice 0), so far."""
+        return self._text.getvalue()
+
+    def note(self, delta: Delta) -> None:
+        """Count one more piece of the answer."""
+        now = time.monotonic()
+        if self.last_event is None:
+            self.first_token = now
+        elif now - self.last_event > self.max_gap_seconds:
+            self.max_gap_seconds = now - self.last_event
+        self.last_event = now
+        self.chunks += 1
+        self.received_bytes += delta.size_bytes
+        self.choices_begun.update(choice.get("index", 0) for choice in delta.choices)
+        self._text.write(delta.text)

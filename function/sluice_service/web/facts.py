@@ -1,0 +1,30 @@
+"""What `response_complete` says of a generation, by OpenTelemetry's GenAI names where there are any.
+
+Source: OpenTelemetry semantic conventions, "Generative AI client spans".
+"""
+
+import time
+from typing import Any
+
+from sluice_service.generation.record import Record
+
+
+def facts_of(record: Record, *, departed: bool, resumed: bool) -> dict[str, Any]:
+    """Timing, counts, tokens and how it ended. Times are milliseconds from the start of the generation."""
+    usage = record.usage or {}
+    return {
+        "time_to_first_token_ms": _since_start_ms(record, record.first_token),
+        "generation_ms": _since_start_ms(record, record.ended or time.monotonic()),
+        "max_gap_ms": round(record.max_gap_seconds * 1000, 1),
+        "chunks": record.chunks,
+        "gen_ai.usage.input_tokens": usage.get("prompt_tokens"),
+        "gen_ai.usage.output_tokens": usage.get("completion_tokens"),
+        "gen_ai.response.finish_reasons": record.finish_reasons or None,
+        "error_type": record.error.code if record.error else None,
+        "client_disconnected": departed,
+        "resumed": resumed or None,
+    }
+
+
+def _since_start_ms(record: Record, moment: float | None) -> float | None:
+    return None if moment is None else round((moment - record.started) * 1000, 1)

@@ -1,0 +1,28 @@
+"""Who gets in: admission, then authentication, for every route but the open ones, before anything of the body is read."""
+
+from flask import Flask, g, request
+
+from sluice_service.web.auth import Keys, Principal
+from sluice_service.web.exchange import exchange
+from sluice_wire.errors import SluiceError
+
+OPEN_ENDPOINTS = frozenset({"health"})
+RETRY_AFTER_SECONDS = 1.0
+
+
+def guard(app: Flask, keys: Keys) -> None:
+    """Refuse whoever is too many or unknown; unknown addresses included, so that nobody can explore without a key."""
+
+    @app.before_request
+    def enter() -> None:
+        if not exchange().admitted:
+            raise SluiceError("over_capacity", retry_after_seconds=RETRY_AFTER_SECONDS)
+        if request.endpoint not in OPEN_ENDPOINTS:
+            g.principal = keys.authenticate(request.headers.get("Authorization"))
+            exchange().know(user=g.principal.user)
+
+
+def principal() -> Principal:
+    """The caller of Flask's current request."""
+    known: Principal = g.principal
+    return known

@@ -1,0 +1,90 @@
+"""The WSGI body of a stream: it tails a generation's log until its end, or until its client has gone."""
+
+import socket
+import struct
+
+from sluice_service.generation.generation import Generation
+from sluice_service.generation.pump import Pump
+from sluice_service.generation.reader import Reader
+from sluice_service.web.departures import Departures
+
+WRITE_TIMEOUT_SECONDS = 30
+"""A client that takes nothing for so long is dropped."""
+
+# A struct timeval. SO_SNDTIMEO bounds each send that makes no progress; a Python time-out would bound the whole of
+# `sendall`, and so drop a reader that is slow but alive.
+_SEND_TIMEOUT = struct.pack("ll", WRITE_TIMEOUT_SECONDS, 0)
+
+
+class Tail:
+    """An iterator of bytes: all that is new in one piece, a heartbeat after every `heartbeat_seconds` of silence.
+
+    Holds a reader, the watch on the connection and a place among the generation's readers until `close`, which the
+    server calls in any case, and which may be called again.
+    """
+
+    def __init__(
+        self,
+        generation: Generation,
+        *,
+        pump: Pump,
+        departures: Departures,
+        connection: socket.socket | None,
+        cursor: int = 0,
+        heartbeat: bytes = b"",
+        heartbeat_seconds: float = 10.0,
+    ) -> None:
+        self._generation = generation
+        self._pump = pump
+        self._departures = departures
+        self._connection = connection
+        self._heartbeat = heartbeat
+        self._heartbeat_seconds = heartbeat_seconds
+        self._heartbeat_due = False
+        self._closed = False
+        self._reader = Reader(generation.log, cursor)
+        pump.post(generation.attach)
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
+            departures.watch(connection, self._reader.depart)
+
+    @property
+    def departed(self) -> bool:
+        """Whether the client went before the end."""
+        return self._reader.departed
+
+    def wait_for_first(self) -> None:
+        """Wait for the first frame, the end or the client's departure, but no longer than one heartbeat."""
+        self._heartbeat_due = not self._reader.wait(self._heartbeat_seconds)
+
+    def wait_for_end(self) -> bytes:
+        """Everything, once the log has ended; what there is of it when the client goes before."""
+        while not (self._generation.log.ended or self._reader.departed):
+            self._reader.wait(self._heartbeat_seconds)
+        return self._reader.take()
+
+    def __iter__(self) -> "Tail":
+        return self
+
+    def __next__(self) -> bytes:
+        while not self._reader.departed:
+            if data := self._reader.take():
+                return data
+            if self._reader.at_end:
+                break
+            if self._heartbeat_due or not self._reader.wait(self._heartbeat_seconds):
+                self._heartbeat_due = False
+                return self._heartbeat
+        raise StopIteration
+
+    def close(self) -> None:
+        """Give everything back. A client that the server could not write to any more counts as departed."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._reader.at_end:
+            self._reader.depart()
+        if self._connection is not None:
+            self._departures.unwatch(self._connection)
+        self._reader.close()
+        self._pump.post(self._generation.detach)

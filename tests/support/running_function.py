@@ -1,0 +1,117 @@
+"""The function as it is deployed: functions-framework's own server in a process of its own, on a free loopback port."""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+FUNCTION = Path(__file__).resolve().parents[2] / "function"
+START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class RunningFunction:
+    """Where it listens, a key for it, and what it has logged so far."""
+
+    url: str
+    key: str
+    process: "subprocess.Popen[bytes]"
+    log_file: Path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def client(self, timeout: float = 30) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=timeout)
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def entries(self) -> list[dict[str, object]]:
+        """The log's entries, when the function runs as on Cloud Run."""
+        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+
+    def wait_for_log(self, pattern: str, seconds: float = 10) -> re.Match[str]:
+        """The first place in the log that matches, waited for."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := re.search(pattern, self.log()):
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"{pattern!r} does not appear in the log:\n{self.log()}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def key_entry(key: str, user: str, **more: object) -> dict[str, object]:
+    return {"user": user, "sha256": hashlib.sha256(key.encode()).hexdigest(), **more}
+
+
+@contextmanager
+def running_function(environment: Mapping[str, str] | None = None) -> Iterator[RunningFunction]:
+    """Start the function, wait for /health, and stop it with all its processes."""
+    key, port = secrets.token_urlsafe(24), free_port()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "API_KEYS"))}
+    settings = {"API_KEYS": json.dumps([key_entry(key, "alice")]), "DEMO_FIRST_TOKEN_MS": "10", **(environment or {})}
+    command = [sys.executable, "-m", "functions_framework", "--source", str(FUNCTION / "main.py"), "--target", "chat"]
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            env={**inherited, **settings},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        function = RunningFunction(f"http://127.0.0.1:{port}", key, process, Path(folder, "log"))
+        try:
+            _wait_until_healthy(function)
+            yield function
+        finally:
+            _stop(process)
+
+
+def _wait_until_healthy(function: RunningFunction) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if function.process.poll() is not None:
+            raise AssertionError(f"the function did not start:\n{function.log()}")
+        try:
+            httpx.get(f"{function.url}/health", timeout=5).raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"the function does not answer /health:\n{function.log()}")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(3)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
