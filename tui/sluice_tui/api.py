@@ -151,7 +151,7 @@ class Api:
 
 
 def _headers(api_key: str | None) -> list[tuple[bytes, bytes]]:
-    """As bytes, since a key is hashed by its UTF-8 bytes and may hold any of them. httpx never shows this one's value."""
+    """As bytes: a key is hashed by its UTF-8 bytes and may hold any of them. httpx never shows this header's value."""
     headers = [(b"User-Agent", f"sluice/{__version__}".encode())]
     return [*headers, (b"Authorization", b"Bearer " + api_key.encode("utf-8", "replace"))] if api_key else headers
 

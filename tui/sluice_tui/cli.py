@@ -49,9 +49,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--url", help="an OpenAI-compatible server; without one the local function is started")
-    common.add_argument(
-        "--api-key", help="the key to it; better given as SLUICE_API_KEY, where no process list shows it"
-    )
+    common.add_argument("--api-key", help="the key to it; better given as SLUICE_API_KEY, where no process list shows it")
     common.add_argument("--agent", help="the agent, or model, to talk to; the server's first by default")
     common.add_argument("--json", action="store_true", help="ask: print one JSON event a line")
     parser = argparse.ArgumentParser(
@@ -68,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "ask",
         parents=[common],
         help="ask one question and print the answer",
-        description="Ask one question and print the answer. Standard input, where it is no terminal, follows the words.",
+        description="Ask one question and print the answer. Standard input, if it is no terminal, follows the words.",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,12 +1,12 @@
 """Where the answers come from: a server that the user named, or the local function."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Self
 
 from sluice_tui.api import Agent, Api, Endpoint
-from sluice_tui.errors import client_error
+from sluice_tui.errors import ClientError, client_error
 from sluice_tui.local_function import LocalFunction
 from sluice_tui.transport import Timeouts
 
@@ -26,14 +26,11 @@ class Connection:
     `agent` is the one to talk to; None for the server's first.
     """
 
-    def __init__(
-        self, server: Endpoint | LocalFunction, agent: str | None = None, timeouts: Timeouts | None = None
-    ) -> None:
+    def __init__(self, server: Endpoint | LocalFunction, agent: str | None = None, timeouts: Timeouts | None = None) -> None:
         self._server = server
         self._agent = agent
         self._timeouts = timeouts
-        self._line: Line | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[Line] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -48,18 +45,30 @@ class Connection:
 
     async def line(self) -> Line:
         """The line, opened if it is not, or if the local function has died since. Raises ClientError."""
-        async with self._opening:
-            if isinstance(self._server, LocalFunction) and not self._server.running:
-                await self._hang_up()
-            if self._line is None:
-                self._line = await self._open()
-            return self._line
+        if self._lost():
+            await self._hang_up()
+        opening = self._opening = self._opening or asyncio.create_task(self._open())
+        try:
+            # Others may wait for it too: who is cancelled goes alone.
+            return await asyncio.shield(opening)
+        except ClientError:
+            if self._opening is opening:
+                self._opening = None
+            raise
 
     async def aclose(self) -> None:
         """Close what is open, and end the local function."""
         await self._hang_up()
+        self.stop()
+
+    def stop(self) -> None:
+        """End the local function, also where no event loop runs any more."""
         if isinstance(self._server, LocalFunction):
             self._server.stop()
+
+    def _lost(self) -> bool:
+        opened = self._opening is not None and self._opening.done()
+        return opened and isinstance(self._server, LocalFunction) and not self._server.running
 
     async def _open(self) -> Line:
         endpoint = self._server if isinstance(self._server, Endpoint) else await self._server.start()
@@ -79,6 +88,9 @@ class Connection:
         return agents[0]
 
     async def _hang_up(self) -> None:
-        line, self._line = self._line, None
-        if line:
-            await line.api.aclose()
+        opening, self._opening = self._opening, None
+        if opening is None:
+            return
+        opening.cancel()
+        with suppress(asyncio.CancelledError, ClientError):
+            await (await opening).api.aclose()

@@ -1,8 +1,8 @@
 """The child process that runs the local function under functions-framework, and ends with the terminal.
 
-It gets its socket from the terminal, already listening, and hands it to gunicorn as systemd would (sd_listen_fds(3)): no
-other program can take the port in between. Its standard input is a pipe that only the terminal holds; when that closes,
-for whatever reason, this process and its workers end.
+It gets its socket from the terminal, already listening, and hands it to gunicorn as systemd would (sd_listen_fds(3)):
+no other program can take the port in between. Its standard input is a pipe that only the terminal holds; when that
+closes, for whatever reason, this process and its workers end.
 """
 
 import argparse

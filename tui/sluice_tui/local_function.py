@@ -43,8 +43,8 @@ def installed_source() -> Path:
 class LocalFunction:
     """One process of the function. `environment` is passed on to it, with its key's hash added.
 
-    The key itself is in this object and in the requests' headers, nowhere else. `find_source` tells the source file, and
-    may raise ClientError.
+    The key itself is in this object and in the requests' headers, nowhere else. `find_source` tells the source file,
+    and may raise ClientError.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class LocalFunction:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = int(listener.getsockname()[1])
             descriptor = listener.fileno()
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
                 [
                     *(sys.executable, "-m", "sluice_tui.function_host", "--source", str(self._find_source())),
                     *("--port", str(port), "--descriptor", str(descriptor)),

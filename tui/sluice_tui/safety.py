@@ -3,8 +3,8 @@
 Character by character, so that it is stable across any cut, and idempotent, since nothing it writes is changed again.
 
 Made visible: C0 controls but newline and tab (as Unicode's control pictures, ESC is ␛), DEL, C1 controls, the bidi
-controls (Unicode, UAX #9), line and paragraph separators, tag characters (U+E0000 to U+E007F); lone surrogates, which no
-terminal can be sent, become U+FFFD.
+controls (Unicode, UAX #9), line and paragraph separators, tag characters (U+E0000 to U+E007F); lone surrogates, which
+no terminal can be sent, become U+FFFD.
 """
 
 import re

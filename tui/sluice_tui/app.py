@@ -1,0 +1,68 @@
+"""The chat on the whole screen."""
+
+import asyncio
+import signal
+import time
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from sluice_tui.connection import Connection
+from sluice_tui.screens.chat import ChatScreen
+from sluice_tui.screens.help import HelpScreen
+
+_SECOND_PRESS_SECONDS = 2.0
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def run(connection: Connection) -> int:
+    """Run the app until the user quits; the process's exit code is returned, and the connection is closed."""
+    app = ChatApp(connection)
+    try:
+        app.run()
+    finally:
+        connection.stop()
+    return app.return_code or 0
+
+
+class ChatApp(App[None]):
+    """A chat over one connection, which it closes."""
+
+    TITLE = "Sluice"
+    CSS_PATH = "app.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f1", "help", "Help", priority=True)]
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+        self._asked_at = float("-inf")
+
+    def get_default_screen(self) -> ChatScreen:
+        """The one screen that is always there."""
+        return ChatScreen(self._connection)
+
+    def on_mount(self) -> None:
+        """Leave in order when the system asks: the terminal gets its own screen back."""
+        loop = asyncio.get_running_loop()
+        for number in _ENDING_SIGNALS:
+            loop.add_signal_handler(number, self.exit, None, 128 + number)
+
+    async def on_unmount(self) -> None:
+        """Hang up, and end the local function."""
+        await self._connection.aclose()
+
+    def action_help(self) -> None:
+        """Show what the keys do, or stop showing it."""
+        if isinstance(self.screen, HelpScreen):
+            self.pop_screen()
+        else:
+            self.push_screen(HelpScreen())
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C where nothing is selected: quit, if it is meant."""
+        now = time.monotonic()
+        if now - self._asked_at < _SECOND_PRESS_SECONDS:
+            self.exit()
+        self._asked_at = now
+        self.notify("Press Ctrl+C again to quit.", timeout=_SECOND_PRESS_SECONDS)

@@ -1,0 +1,35 @@
+"""The help: every key, on one page."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+_KEYS = (
+    ("Enter", "send"),
+    ("Shift+Enter, Ctrl+J", "new line"),
+    ("Up, Down", "recall what you sent"),
+    ("Esc", "stop the answer"),
+    ("PageUp, PageDown", "scroll"),
+    ("Ctrl+End", "back to the end"),
+    ("Tab", "go to an error"),
+    ("r, c", "there: try again, copy"),
+    ("Ctrl+C", "copy; twice: quit"),
+    ("Ctrl+Q", "quit"),
+    ("Ctrl+P", "all commands"),
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """What the keys do."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "dismiss", "Close")]
+
+    def compose(self) -> ComposeResult:
+        """Two columns."""
+        width = max(len(key) for key, _ in _KEYS)
+        with VerticalScroll(id="help"):
+            yield Static("\n".join(f"{key:<{width}}  {what}" for key, what in _KEYS), markup=False)

@@ -1,0 +1,37 @@
+"""One line about the connection and the answer."""
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from sluice_tui.safety import Inert
+from sluice_tui.session import Measures
+
+
+class StatusBar(Widget):
+    """Left: where the answers come from. Right: how the last one goes. What does not fit is left out, the right end last."""
+
+    place: reactive[Inert] = reactive(Inert(""))
+    measures: reactive[Measures | None] = reactive(None)
+
+    def render(self) -> Content:
+        """As much of it as the width allows."""
+        width = self.content_size.width
+        parts = measured(self.measures) if self.measures else []
+        while parts and len(" · ".join(parts)) > width - min(len(self.place), width // 3) - 2:
+            parts.pop(0)
+        right = " · ".join(parts)
+        left = Content(self.place).truncate(max(0, width - len(right) - 2), ellipsis=True)
+        return left + Content(" " * max(0, width - left.cell_length - len(right)) + right)
+
+
+def measured(measures: Measures) -> list[str]:
+    """The figures, the least important first."""
+    parts = []
+    if measures.first_token_ms is not None:
+        parts.append(f"first token {measures.first_token_ms:,.0f} ms")
+    if measures.tokens_per_second is not None:
+        parts.append(f"{measures.tokens_per_second:,.0f} tokens/s")
+    if measures.tokens:
+        parts.append(f"{'' if measures.tokens_exact else '~'}{measures.tokens:,} tokens")
+    return [*parts, f"{measures.elapsed_seconds:.1f} s"]
