@@ -42,12 +42,15 @@ class ChatScreen(Screen[None]):
         self._session = Session()
         self._answering: Worker[None] | None = None
         self._author = Inert("…")
+        self._transcript = Transcript()
+        self._prompt = Prompt()
+        self._status = StatusBar()
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
-        yield Transcript()
-        yield Prompt()
-        yield StatusBar()
+        yield self._transcript
+        yield self._prompt
+        yield self._status
 
     def on_mount(self) -> None:
         """Open the connection while the user looks and types."""
@@ -75,26 +78,22 @@ class ChatScreen(Screen[None]):
 
     def _show_place(self, state: str, agent: str = "") -> None:
         place = " · ".join(part for part in (self._connection.place, agent) if part)
-        self.query_one(StatusBar).place = inert_line(f"{state} {place}", 120)
+        self._status.place = inert_line(f"{state} {place}", 120)
 
     # -- a turn
 
     @on(Prompt.Sent)
-    async def _send(self) -> None:
-        if self._session.active:
-            self.notify("An answer is on its way: Esc stops it. Your text stays here.")
-            return
+    async def _send(self, message: Prompt.Sent) -> None:
         for panel in self.query(ErrorPanel):
             panel.settle()
-        turn = self._session.begin(self.query_one(Prompt).take(), time.monotonic())
-        await self.query_one(Transcript).mount(Question(turn.question))
+        turn = self._session.begin(message.text, time.monotonic())
+        await self._transcript.mount(Question(turn.question))
         await self._start(turn)
 
     async def _start(self, turn: Turn) -> None:
         widget = Answer(self._author)
-        transcript = self.query_one(Transcript)
-        await transcript.mount(widget)
-        transcript.follow()
+        await self._transcript.mount(widget)
+        self._transcript.follow()
         self._answering = self.run_worker(self._answer(turn, widget), group="answer")
 
     async def _answer(self, turn: Turn, widget: Answer) -> None:
@@ -109,44 +108,55 @@ class ChatScreen(Screen[None]):
             turn.finish(time.monotonic())
         except ClientError as error:
             turn.fail(error.report, time.monotonic())
-            await self._show_error(error.report)
-        finally:
-            widget.end(_note(turn))
-            self._show_measures()
+        self._end(turn, widget)
+        if turn.report:
+            await self._show_error(turn.report)
+
+    @on(Prompt.Refused)
+    def _explain(self) -> None:
+        self.notify("An answer is on its way; Esc stops it. Your text stays here.")
+
+    def _end(self, turn: Turn, widget: Answer) -> None:
+        self._prompt.release()
+        widget.end(_note(turn))
+        # An error with nothing before it needs no empty answer above its panel.
+        widget.display = turn.state is not TurnState.FAILED or bool(turn.text)
+        self._show_measures()
 
     def action_cancel(self) -> None:
         """Stop the answer; what arrived stays."""
         if self._answering and (turn := self._session.active):
-            turn.cancel(time.monotonic())
             self._answering.cancel()
+            turn.cancel(time.monotonic())
+            self._end(turn, self.query(Answer).last())
 
     @on(ErrorPanel.Retry)
     async def _retry(self, message: ErrorPanel.Retry) -> None:
-        self.query_one(Prompt).focus()
+        self._prompt.focus()
         await message.panel.remove()
         if not self._session.turns:
             self._connect()
             return
+        self._prompt.hold()
         await self.query(Answer).last().remove()
         await self._start(self._session.again(time.monotonic()))
 
     # -- what is shown
 
     async def _show_error(self, report: ErrorReport) -> None:
-        await self.query_one(Transcript).mount(ErrorPanel(report))
+        await self._transcript.mount(ErrorPanel(report))
 
     def _show_measures(self) -> None:
         if self._session.turns:
-            self.query_one(StatusBar).measures = self._session.turns[-1].measures(time.monotonic())
+            self._status.measures = self._session.turns[-1].measures(time.monotonic())
 
     def action_follow(self) -> None:
         """Go to the end of the transcript."""
-        self.query_one(Transcript).follow()
+        self._transcript.follow()
 
     def action_scroll_pages(self, pages: int) -> None:
         """Scroll the transcript, from wherever the focus is."""
-        transcript = self.query_one(Transcript)
-        transcript.scroll_relative(y=pages * (transcript.size.height - 1), animate=False)
+        self._transcript.scroll_relative(y=pages * (self._transcript.size.height - 1), animate=False)
 
     @on(Markdown.LinkClicked)
     def _tell_link(self, message: Markdown.LinkClicked) -> None:

@@ -8,18 +8,19 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+# Ten and twenty characters wide at most, so that it fits a terminal of forty columns.
 _KEYS = (
     ("Enter", "send"),
-    ("Shift+Enter, Ctrl+J", "new line"),
-    ("Up, Down", "recall what you sent"),
+    ("Ctrl+J", "new line"),
+    ("Up, Down", "recall what was sent"),
     ("Esc", "stop the answer"),
-    ("PageUp, PageDown", "scroll"),
+    ("PgUp, PgDn", "scroll"),
     ("Ctrl+End", "back to the end"),
-    ("Tab", "go to an error"),
-    ("r, c", "there: try again, copy"),
+    ("Tab", "go to the error"),
+    ("r, c", "there: retry, copy"),
     ("Ctrl+C", "copy; twice: quit"),
     ("Ctrl+Q", "quit"),
-    ("Ctrl+P", "all commands"),
+    ("Ctrl+P", "commands, themes"),
 )
 
 

@@ -34,12 +34,12 @@ class ErrorPanel(Vertical, can_focus=True):
 
     def compose(self) -> ComposeResult:
         """The parts, each on its own lines, and the buttons. The panel takes the keys, so the buttons take no focus."""
-        yield Static(self.report.what, markup=False, classes="what")
-        for part in (self.report.why, self.report.action):
-            yield Static(part, markup=False)
+        yield Static(f"✗ {self.report.what}", markup=False, classes="what")
+        yield Static(self.report.why, markup=False, classes="why")
+        yield Static(f"→ {self.report.action}", markup=False, classes="action")
         yield Static(reference(self.report), markup=False, classes="reference")
         with Horizontal(classes="buttons"):
-            for label, name in (("r  Try again", "retry"), ("c  Copy details", "copy")):
+            for label, name in (("r  Try again", "retry"), ("c  Copy", "copy")):
                 button = Button(label, id=name, compact=True)
                 button.can_focus = False
                 yield button

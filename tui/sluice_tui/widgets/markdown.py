@@ -110,12 +110,14 @@ def _put_cursor(state: StateCore) -> None:
         inline = Token("inline", "", 0, children=[_text(CURSOR)])
         state.tokens = [Token("paragraph_open", "p", 1), inline, Token("paragraph_close", "p", -1)]
         return
-    written = [token for token in state.tokens if token.type in ("inline", "fence", "code_block", "hr")]
+    # Only the last block is rendered again with the next append; in an earlier one the cursor would stay.
+    begin = max(index for index, token in enumerate(state.tokens) if token.level == 0 and token.nesting >= 0)
+    written = [token for token in state.tokens[begin:] if token.type in ("inline", "fence", "code_block")]
     if not written:
         return
-    if written[-1].type == "inline" and written[-1].children is not None:
+    if written[-1].children is not None:
         written[-1].children.append(_text(CURSOR))
-    elif written[-1].type != "hr":
+    else:
         written[-1].content = written[-1].content.rstrip("\n") + CURSOR
 
 

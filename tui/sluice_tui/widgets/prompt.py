@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
@@ -12,38 +13,54 @@ class Prompt(TextArea):
     """A text of any number of lines. Enter sends it; Up and Down recall what was sent, while nothing else is written."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "Send", priority=True),
-        Binding("shift+enter,ctrl+j", "new_line", "New line", priority=True),
         Binding("pageup", "screen.scroll_pages(-1)", "Scroll up"),
         Binding("pagedown", "screen.scroll_pages(1)", "Scroll down"),
     ]
 
     @dataclass
     class Sent(Message):
-        """The user wants this sent. Whoever takes it calls `take`; until then it stays where it is."""
+        """The user has sent this. The prompt sends no more until `release`."""
 
         text: str
 
+    class Refused(Message):
+        """The user wants to send before `release`; the text stays where it is."""
+
     def __init__(self) -> None:
-        super().__init__(compact=True, highlight_cursor_line=False, placeholder="Ask something")
+        super().__init__(compact=True, highlight_cursor_line=False, placeholder="Ask something (F1: help)")
         self._history: list[str] = []
         self._recalled: int | None = None
+        self._held = False
 
-    def take(self) -> str:
-        """The text, which leaves the prompt and can be recalled."""
-        text = self.text
-        self._history.append(text)
+    def hold(self) -> None:
+        """Send nothing until `release`."""
+        self._held = True
+
+    def release(self) -> None:
+        """Send again when the user asks for it."""
+        self._held = False
+
+    def on_key(self, event: events.Key) -> None:
+        """Enter sends. Not a binding: a priority binding overtakes the characters that were typed before it."""
+        action = {"enter": self._send, "shift+enter": self._break_line, "ctrl+j": self._break_line}.get(event.key)
+        if action:
+            event.stop()
+            event.prevent_default()
+            action()
+
+    def _send(self) -> None:
+        if not self.text.strip():
+            return
+        if self._held:
+            self.post_message(self.Refused())
+            return
+        self.hold()
+        self.post_message(self.Sent(self.text))
+        self._history.append(self.text)
         self._recalled = None
         self.clear()
-        return text
 
-    def action_send(self) -> None:
-        """Offer the text to be sent, if there is any."""
-        if self.text.strip():
-            self.post_message(self.Sent(self.text))
-
-    def action_new_line(self) -> None:
-        """Break the line."""
+    def _break_line(self) -> None:
         self.insert("\n")
 
     def action_cursor_up(self, select: bool = False) -> None:
