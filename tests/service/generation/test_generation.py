@@ -84,8 +84,8 @@ def test_choice_without_its_own_finish_reason_is_truncated(start: Start) -> None
 def test_second_choice_may_go_on_after_the_first_has_finished(start: Start) -> None:
     second = delta("two")
     second.choices[0]["index"] = 1
-    script = [delta("one"), finish(index=0), second, finish(index=1), USAGE]
-    generation = start(ScriptedProvider(script), parameters={"n": 2})
+    provider = ScriptedProvider([delta("one"), finish(index=0), second, finish(index=1), USAGE])
+    generation = start(provider, parameters={"n": 2})
     told = frames(read_all(generation))
     assert generation.state is State.FINISHED
     assert [f["choices"][0]["index"] for f in told[1:-2]] == [0, 1, 0, 1]
