@@ -1,0 +1,99 @@
+"""The function as a process: started, waited for, asked, and asked where its modules came from."""
+
+import hashlib
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+KEY = "a-key-that-only-these-tests-know"
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running function; `words` is what it wrote, among it where each of its modules was loaded from."""
+
+    url: str
+    words: Path
+
+    def health(self) -> dict[str, object]:
+        return self._json(urllib.request.Request(f"{self.url}/health"))
+
+    def complete(self, question: str) -> dict[str, object]:
+        """The demo agent's plain answer."""
+        body = {"model": "demo", "messages": [{"role": "user", "content": question}]}
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        return self._json(urllib.request.Request(f"{self.url}/v1/chat/completions", json.dumps(body).encode(), headers))
+
+    def folders_of(self, package: str) -> set[Path]:
+        """The folders from which modules of a package were loaded, as the interpreter told it (PYTHONVERBOSE)."""
+        sources = {Path(found) for found in re.findall(r"/[^\s'\"]+\.py\b", self.last_words())}
+        return {
+            source.parents[len(source.parts) - source.parts.index(package) - 1]
+            for source in sources
+            if package in source.parts
+        }
+
+    def last_words(self) -> str:
+        return self.words.read_text(encoding="utf-8", errors="replace")
+
+    def _json(self, request: urllib.request.Request) -> dict[str, object]:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answer = json.load(response)
+        assert isinstance(answer, dict)
+        return answer
+
+
+@contextmanager
+def started(command: Sequence[str | Path], cwd: Path, words: Path) -> Iterator[Server]:
+    """A server in an environment that knows nothing of this checkout, answering; ended with the block."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
+    arguments = ["--target", "chat", "--host", "127.0.0.1", "--port", str(port)]
+    with words.open("wb") as out:
+        process = subprocess.Popen([*command, *arguments], cwd=cwd, env=_environment(), stdout=out, stderr=out)
+    server = Server(f"http://127.0.0.1:{port}", words)
+    try:
+        _wait_until_it_answers(process, server)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+
+
+def _environment() -> dict[str, str]:
+    keys = [{"user": "packaging", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}]
+    settings = {"API_KEYS": json.dumps(keys), "DEMO_FIRST_TOKEN_MS": "0", "DEMO_TOKENS_PER_SECOND": "10000"}
+    return {"PATH": os.environ["PATH"], "PYTHONVERBOSE": "1", **settings}
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], server: Server) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            server.health()
+        except urllib.error.URLError:
+            _ended_within(0.2, process)
+        else:
+            return
+    pytest.fail(f"it does not answer: {server.last_words()[-4000:]}")
+
+
+def _ended_within(seconds: float, process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
