@@ -44,8 +44,9 @@ def test_azure_first_chunk_with_the_prompts_filter_results_tells_nothing() -> No
 
 
 def test_gemini_content_with_its_finish_reason_and_usage_is_told_in_this_order() -> None:
-    events = events_of(chunk(choice({"role": "assistant", "content": "Hi"}, "stop"), usage=USAGE), 9)
-    assert events == [Delta([choice({"content": "Hi"})], "Hi", 9), Finish([choice({}, "stop")]), Usage(USAGE)]
+    events = events_of(chunk(choice({"role": "assistant", "content": "Hi"}, "stop", logprobs=[]), usage=USAGE), 9)
+    told = choice({"content": "Hi"}, logprobs=[])
+    assert events == [Delta([told], "Hi", 9), Finish([choice({}, "stop")]), Usage(USAGE)]
 
 
 def test_ollama_and_vllm_roles_on_every_chunk_are_dropped() -> None:

@@ -254,3 +254,15 @@ def test_nothing_is_read_after_an_event_that_was_too_long() -> None:
         decoder.feed(b"data: 1234567890")
     with pytest.raises(EventTooLong):
         decoder.feed(b"\n\ndata: a\n\n")
+
+
+def test_half_of_an_event_that_was_too_long_never_arrives() -> None:
+    decoder = Decoder(max_event_bytes=20)
+    with pytest.raises(EventTooLong):
+        decoder.feed(b"data: 123\n" * 6)
+    with pytest.raises(EventTooLong):
+        decoder.feed(b"\n")
+
+
+def test_one_space_after_the_colon_is_ignored_and_no_more() -> None:
+    assert decoded(b"event:  add\nid:  1\ndata:  a\ndata:\tb\n\n") == [(" a\n\tb", " add", " 1")]
