@@ -54,6 +54,7 @@ async def ask(question: str, connection: Connection, printer: Printer) -> ExitCo
     turn = session.begin(question, time.monotonic())
     try:
         line = await connection.line()
+        turn.sent(time.monotonic())
         async with aclosing(answer(line.api, line.agent.id, session.messages())) as events:
             async for event in events:
                 turn.take(event, time.monotonic())

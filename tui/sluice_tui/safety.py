@@ -35,8 +35,8 @@ def inert(text: str) -> Inert:
 
 def inert_line(text: str, limit: int = MAX_REPORT_CHARACTERS) -> Inert:
     """The text as one short line: for names, titles and parts of messages."""
-    line = " ".join(text[: limit + 1].split())
-    return inert(line if len(text) <= limit else line[:limit] + "…")
+    line = " ".join(text[:limit].split())
+    return inert(line if len(text) <= limit else line + "…")
 
 
 def inert_report(report: ErrorReport) -> ErrorReport:

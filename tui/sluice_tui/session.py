@@ -63,6 +63,10 @@ class Turn:
         """Whether the answer may still grow."""
         return self.state in (TurnState.WAITING, TurnState.STREAMING)
 
+    def sent(self, now: float) -> None:
+        """The question leaves only now: what came before is not the server's time."""
+        self.started_at = now
+
     def take(self, event: Event, now: float) -> str:
         """Add an event of the stream; the text that it adds to the answer, "" for most kinds."""
         match event:

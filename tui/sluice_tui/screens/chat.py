@@ -101,6 +101,7 @@ class ChatScreen(Screen[None]):
             line = await self._connection.line()
             self._show_line(line)
             widget.name_author(self._author)
+            turn.sent(time.monotonic())
             async with aclosing(answer(line.api, line.agent.id, self._session.messages())) as events:
                 async for event in events:
                     if text := turn.take(event, time.monotonic()):
