@@ -25,6 +25,7 @@ from sluice_service.web.completions import Completions
 from sluice_service.web.delivery import Delivery
 from sluice_service.web.departures import Departures
 from sluice_service.web.exchange import HEALTH_PATH, Lifecycle
+from sluice_service.web.streams import Streams
 
 PACKAGED_AGENTS = Path(__file__).with_name("agents.toml")
 
@@ -37,10 +38,11 @@ def create_app(settings: Settings) -> Flask:
     agents, providers = _agents(settings)
     registry = Registry(pump, settings.max_log_bytes, settings.resume_ttl_seconds)
     chat = Chat(registry, providers, _clocks(settings), settings.max_stream_bytes)
+    delivery = Delivery(pump, Departures(pump), settings.heartbeat_seconds)
     completions = Completions(
         agents=agents,
         chat=chat,
-        delivery=Delivery(pump, Departures(pump), settings.heartbeat_seconds),
+        delivery=delivery,
         max_body_bytes=settings.max_body_bytes,
         grace_seconds=settings.resume_grace_seconds,
         log_content=settings.log_content,
@@ -48,17 +50,19 @@ def create_app(settings: Settings) -> Flask:
     cors.allow_origins(app, settings.cors_origins)
     gate.guard(app, _keys(settings))
     errors.handle_errors(app)
-    _route(app, Catalogue(agents), completions)
+    _route(app, Catalogue(agents), completions, Streams(registry, pump, delivery))
     app.wsgi_app = Lifecycle(app.wsgi_app, settings.capacity)  # type: ignore[method-assign]
     return app
 
 
-def _route(app: Flask, catalogue: Catalogue, completions: Completions) -> None:
+def _route(app: Flask, catalogue: Catalogue, completions: Completions, streams: Streams) -> None:
     rule = partial(app.add_url_rule, provide_automatic_options=False)
     rule(HEALTH_PATH, "health", catalogue.health)
     rule("/v1/models", "models", catalogue.models)
     rule("/v1/models/<path:agent_id>", "model", catalogue.model)
     rule("/v1/chat/completions", "completions", completions.create, methods=["POST"])
+    rule("/v1/streams/<stream_id>", "stream", streams.resume)
+    rule("/v1/streams/<stream_id>/cancel", "cancel", streams.cancel, methods=["POST"])
 
 
 def _keys(settings: Settings) -> Keys:

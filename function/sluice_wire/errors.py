@@ -214,6 +214,12 @@ _KINDS = (
         "The Allow header of this response lists them.",
     ),
     ErrorKind(
+        "idempotency_mismatch", 422, False, _REQUEST,
+        "This Idempotency-Key was used for another request.",
+        "A key stands for one request; the body that came with it first was a different one.",
+        "Use a new key for a new request.",
+    ),
+    ErrorKind(
         "upstream_rate_limited", 429, True, _RATE,
         "The model's provider is limiting requests.",
         "Its rate limit for this service is used up for the moment.",

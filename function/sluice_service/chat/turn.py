@@ -6,7 +6,8 @@ from typing import Any
 
 from sluice_service.chat.agents import Agent, Upstream
 from sluice_service.generation.attempts import Target
-from sluice_service.generation.base import Dialect
+from sluice_service.generation.base import Dialect, Stream
+from sluice_service.generation.claims import Claim
 from sluice_service.generation.clocks import Clocks
 from sluice_service.generation.generation import Generation, Plan
 from sluice_service.generation.registry import Registry
@@ -17,7 +18,8 @@ from sluice_service.providers.base import ModelCall, Provider
 class Turn:
     """What a caller asks of an agent. `messages` and `parameters` are the caller's own, unchanged.
 
-    `grace_seconds` as in `Plan`: None for a plain answer that ends with its reader.
+    `grace_seconds` as in `Plan`: None for a plain answer that ends with its reader. `claim` is set when the caller sent an
+    idempotency key.
     """
 
     stream_id: str
@@ -26,6 +28,7 @@ class Turn:
     messages: Sequence[Mapping[str, Any]]
     parameters: Mapping[str, Any]
     grace_seconds: float | None
+    claim: Claim | None = None
 
 
 class Chat:
@@ -37,8 +40,16 @@ class Chat:
         self._clocks = clocks
         self._max_bytes = max_bytes
 
-    def start(self, turn: Turn, dialect: Dialect) -> Generation:
-        """Start the generation, told in this dialect. Raises `over_capacity`."""
+    def start(self, turn: Turn, dialect: Dialect) -> Stream:
+        """Start the generation, told in this dialect, or find the one that holds the claim.
+
+        Raises `over_capacity`, `idempotency_mismatch`.
+        """
+        if turn.claim is None:
+            return self._start(turn, dialect)
+        return self._registry.claims.get_or_start(turn.claim, lambda: self._start(turn, dialect))
+
+    def _start(self, turn: Turn, dialect: Dialect) -> Generation:
         plan = Plan(
             stream_id=turn.stream_id,
             owner=turn.owner,
@@ -46,6 +57,7 @@ class Chat:
             clocks=self._agent_clocks(turn.agent),
             max_bytes=self._max_bytes,
             grace_seconds=turn.grace_seconds,
+            claim=turn.claim,
         )
         generation = Generation(plan, dialect, self._registry.new_log(dialect.envelope))
         self._registry.start(generation)

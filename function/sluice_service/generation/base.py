@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sluice_service.generation.record import Record
 from sluice_wire.errors import SluiceError
 from sluice_wire.events import Event
 
@@ -26,6 +27,11 @@ class Dialect(Protocol):
     envelope: Envelope
     """Shared by the payloads of `opening` and `encode`."""
 
+    @property
+    def heartbeat(self) -> bytes | None:
+        """What a reader is sent while there is nothing else; None for an answer that is told whole, and so is no stream."""
+        ...
+
     def opening(self) -> Sequence[bytes]:
         """Payloads to send when the model begins to answer."""
         ...
@@ -40,6 +46,33 @@ class Dialect(Protocol):
 
     def failure(self, error: SluiceError) -> Sequence[bytes]:
         """Whole frames to send when the generation fails after it began."""
+        ...
+
+
+class Stream(Protocol):
+    """One answer as its readers know it, wherever it is produced.
+
+    `attach`, `detach` and `abort` run on the pump's thread; the rest may be read on any.
+    """
+
+    stream_id: str
+    owner: str
+    heartbeat: bytes | None
+    log: "Log"
+    record: Record
+    opened: bool
+    """Whether the model has begun to answer: before that a failure is a status line, from then on a frame."""
+
+    def attach(self) -> None:
+        """One reader more."""
+        ...
+
+    def detach(self) -> None:
+        """One reader less; with the last one the grace begins."""
+        ...
+
+    def abort(self, error: SluiceError) -> None:
+        """End it with this error. No-op after the end."""
         ...
 
 
@@ -78,7 +111,7 @@ class Log(Protocol):
         ...
 
     def read(self, cursor: int) -> tuple[bytes, int]:
-        """All frames after the first `cursor`, joined, and the cursor after them."""
+        """The frames after the first `cursor`, joined, and the cursor after them; many at once, but a bounded number."""
         ...
 
     def subscribe(self, waiter: Waiter) -> None:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from sluice_service.generation.attempts import Target, relay_first_that_answers
 from sluice_service.generation.base import Dialect, Log
+from sluice_service.generation.claims import Claim
 from sluice_service.generation.clocks import Clocks, Watchdog
 from sluice_service.generation.record import Record
 from sluice_service.telemetry import entries
@@ -46,6 +47,7 @@ class Plan:
     clocks: Clocks
     max_bytes: int
     grace_seconds: float | None
+    claim: Claim | None = None
 
 
 class Generation:
@@ -54,10 +56,12 @@ class Generation:
     def __init__(self, plan: Plan, dialect: Dialect, log: Log) -> None:
         self.stream_id = plan.stream_id
         self.owner = plan.owner
-        self.resumable = plan.grace_seconds is not None
+        self.kept = plan.grace_seconds is not None
+        self.heartbeat = dialect.heartbeat
         self.state = State.CONNECTING
         self.record = Record()
         self.log = log
+        self.claim = plan.claim
         self._plan = plan
         self._dialect = dialect
         self._aborted_by: SluiceError | None = None

@@ -8,6 +8,9 @@ from sluice_service.generation.base import Envelope, Waiter
 # What CPython 3.11 spends on a bytes object (33) and its place in a list (8), rounded up.
 FRAME_OVERHEAD_BYTES = 48
 
+READ_FRAMES = 512
+"""How many frames one read joins: a reader far behind must not hold a second copy of the whole log."""
+
 
 class MemoryLog:
     """Payloads in a list that only grows, then a tuple of closing frames that is set once, which is the end.
@@ -56,11 +59,14 @@ class MemoryLog:
         self._charge(frames)
 
     def read(self, cursor: int) -> tuple[bytes, int]:
-        """All frames after the first `cursor`, joined, and the cursor after them."""
-        closing = self._closing or ()
-        payloads = self._payloads[cursor:]
-        closing = closing[max(0, cursor - len(self._payloads)) :]
-        return self._envelope.wrap(payloads) + b"".join(closing), cursor + len(payloads) + len(closing)
+        """The frames after the first `cursor`, joined, and the cursor after them."""
+        closing = self._closing
+        payloads = self._payloads[cursor : cursor + READ_FRAMES]
+        data, cursor = self._envelope.wrap(payloads), cursor + len(payloads)
+        if closing is None or cursor < len(self._payloads):
+            return data, cursor
+        last = closing[cursor - len(self._payloads) :]
+        return data + b"".join(last), cursor + len(last)
 
     def subscribe(self, waiter: Waiter) -> None:
         """Wake this waiter from now on."""

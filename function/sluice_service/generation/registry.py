@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from sluice_service.generation.base import Envelope, Log
+from sluice_service.generation.claims import Claims
 from sluice_service.generation.generation import Generation
 from sluice_service.generation.memory_log import MemoryLog
 from sluice_service.generation.pump import Pump
@@ -22,6 +23,7 @@ class Registry:
     """
 
     def __init__(self, pump: Pump, max_log_bytes: int, resume_ttl_seconds: float) -> None:
+        self.claims = Claims()
         self._pump = pump
         self._max_log_bytes = max_log_bytes
         self._resume_ttl_seconds = resume_ttl_seconds
@@ -43,7 +45,7 @@ class Registry:
     def find(self, stream_id: str, owner: str) -> Generation:
         """The caller's own generation. Raises `not_found` for any other, so that ids cannot be probed."""
         generation = self._kept.get(stream_id)
-        if generation is None or generation.owner != owner:
+        if generation is None or generation.owner != owner or generation.heartbeat is None:
             raise SluiceError("not_found", path=f"/v1/streams/{stream_id}")
         return generation
 
@@ -54,7 +56,7 @@ class Registry:
 
     def _end(self, generation: Generation) -> None:
         loop = asyncio.get_running_loop()
-        delay = self._resume_ttl_seconds if generation.resumable else 0.0
+        delay = self._resume_ttl_seconds if generation.kept else 0.0
         stream_id = generation.stream_id
         self._ended[stream_id] = loop.call_later(delay, self._drop, stream_id, "expired")
 
@@ -62,6 +64,8 @@ class Registry:
         self._ended.pop(stream_id).cancel()
         generation = self._kept.pop(stream_id)
         self._log_bytes -= generation.log.size_bytes
+        if generation.claim is not None:
+            self.claims.release(generation.claim, generation)
         entries.write(
             entries.STREAM_CLEANUP,
             "The stream's log was released.",

@@ -13,10 +13,10 @@ from sluice_service.web.body import read_json
 from sluice_service.web.delivery import Delivery
 from sluice_service.web.exchange import exchange
 from sluice_service.web.gate import principal
+from sluice_service.web.idempotency import claim_of
 from sluice_service.web.openai_dialect import OpenAIDialect
 from sluice_service.web.plain_answer import PlainAnswer
 from sluice_service.web.requests import OURS, CompletionRequest, parse_completion
-from sluice_wire.frames import HEARTBEAT_BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +37,23 @@ class Completions:
         agent = self.agents.get(wanted.model, principal().agents)
         turn = self._turn(body, wanted, agent)
         self._note(turn, streamed=bool(wanted.stream))
-        generation = self.chat.start(turn, self._dialect(turn, wanted))
+        stream = self.chat.start(turn, self._dialect(turn, wanted))
+        if stream.stream_id != turn.stream_id:
+            exchange().add_facts(lambda: {"resumed": True})
         if self.log_content:
-            exchange().add_facts(lambda: {"messages": turn.messages, "answer": generation.record.text})
-        if wanted.stream:
-            return self.delivery.stream(generation, HEARTBEAT_BLOCK)
-        return self.delivery.plain(generation)
+            exchange().add_facts(lambda: {"messages": turn.messages, "answer": stream.record.text})
+        return self.delivery.begin(stream) if wanted.stream else self.delivery.plain(stream)
 
     def _turn(self, body: dict[str, Any], wanted: CompletionRequest, agent: Agent) -> Turn:
+        claim = claim_of(request, principal().user, body)
         return Turn(
             stream_id=uuid.uuid4().hex,
             owner=principal().user,
             agent=agent,
             messages=body["messages"],
             parameters={name: value for name, value in body.items() if name not in OURS},
-            grace_seconds=self.grace_seconds if wanted.stream else None,
+            grace_seconds=self.grace_seconds if wanted.stream or claim else None,
+            claim=claim,
         )
 
     def _dialect(self, turn: Turn, wanted: CompletionRequest) -> Dialect:

@@ -1,11 +1,11 @@
 """From a generation to a response: the status line waits for the first event, then the tail is handed to the server."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from flask import Response, request
 
-from sluice_service.generation.generation import Generation
+from sluice_service.generation.base import Stream
 from sluice_service.generation.pump import Pump
 from sluice_service.web.departures import Departures
 from sluice_service.web.errors import JSON_TYPE, error_response
@@ -28,42 +28,48 @@ class Delivery:
     departures: Departures
     heartbeat_seconds: float
 
-    def stream(self, generation: Generation, heartbeat: bytes, cursor: int = 0) -> Response:
-        """All frames after `cursor`, live. An upstream refusal that comes within a heartbeat is a true 4xx/5xx."""
+    def begin(self, stream: Stream) -> Response:
+        """All frames from the first, live. An upstream refusal that comes within a heartbeat is a true 4xx/5xx."""
         with ExitStack() as opened:
-            tail = self._tail(generation, cursor, heartbeat)
+            tail = self._tail(stream)
             opened.callback(tail.close)
             tail.wait_for_first()
-            error = generation.record.error
-            if error is not None and not generation.opened and cursor == 0:
+            error = stream.record.error
+            if error is not None and not stream.opened:
                 return error_response(error)
             opened.pop_all()
-        headers = {**STREAM_HEADERS, "x-stream-id": generation.stream_id}
-        # Passed through, so that the server calls the tail's own close.
-        return Response(tail, headers=headers, direct_passthrough=True)
+        return _streamed(tail, stream)
 
-    def plain(self, generation: Generation) -> Response:
+    def resume(self, stream: Stream, cursor: int) -> Response:
+        """All frames after `cursor`, live: the same bytes that the first reader got from there on."""
+        return _streamed(self._tail(stream, cursor), stream)
+
+    def plain(self, stream: Stream) -> Response:
         """The whole answer at once, by the same clocks, with the same departure and cancel."""
-        with ExitStack() as opened:
-            tail = self._tail(generation)
-            opened.callback(tail.close)
+        tail = self._tail(stream)
+        with closing(tail):
             body = tail.wait_for_end()
-        error = generation.record.error
+        error = stream.record.error
         if error is not None:
             return error_response(error)
         return Response(body, content_type=JSON_TYPE, headers={"cache-control": "no-store"})
 
-    def _tail(self, generation: Generation, cursor: int = 0, heartbeat: bytes = b"") -> Tail:
+    def _tail(self, stream: Stream, cursor: int = 0) -> Tail:
         tail = Tail(
-            generation,
+            stream,
             pump=self.pump,
             departures=self.departures,
             connection=request.environ.get("gunicorn.socket"),
             cursor=cursor,
-            heartbeat=heartbeat,
             heartbeat_seconds=self.heartbeat_seconds,
         )
         current = exchange()
-        current.know(stream_id=generation.stream_id)
-        current.add_facts(lambda: facts_of(generation.record, departed=tail.departed, resumed=cursor > 0))
+        current.know(stream_id=stream.stream_id)
+        current.add_facts(lambda: facts_of(stream.record, departed=tail.departed))
         return tail
+
+
+def _streamed(tail: Tail, stream: Stream) -> Response:
+    headers = {**STREAM_HEADERS, "x-stream-id": stream.stream_id}
+    # Passed through, so that the server calls the tail's own close.
+    return Response(tail, headers=headers, direct_passthrough=True)

@@ -9,7 +9,7 @@ from typing import Any
 from sluice_service.generation.record import Record
 
 
-def facts_of(record: Record, *, departed: bool, resumed: bool) -> dict[str, Any]:
+def facts_of(record: Record, *, departed: bool) -> dict[str, Any]:
     """Timing, counts, tokens and how it ended. Times are milliseconds from the start of the generation."""
     usage = record.usage or {}
     return {
@@ -22,7 +22,6 @@ def facts_of(record: Record, *, departed: bool, resumed: bool) -> dict[str, Any]
         "gen_ai.response.finish_reasons": record.finish_reasons or None,
         "error_type": record.error.code if record.error else None,
         "client_disconnected": departed,
-        "resumed": resumed or None,
     }
 
 

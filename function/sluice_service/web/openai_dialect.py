@@ -12,12 +12,15 @@ from sluice_service.generation.base import Envelope
 from sluice_service.web.ascii_json import ascii_json
 from sluice_wire.errors import SluiceError
 from sluice_wire.events import Delta, Event, Finish, Usage
+from sluice_wire.frames import HEARTBEAT_BLOCK
 
 DONE = b"data: [DONE]\n\n"
 
 
 class OpenAIDialect:
     """`model` is the agent's id, `choices` how many answers were asked for (`n`)."""
+
+    heartbeat = HEARTBEAT_BLOCK
 
     def __init__(
         self, stream_id: str, model: str, *, choices: int = 1, include_usage: bool = False, correlation_id: str = ""

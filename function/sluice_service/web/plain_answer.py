@@ -21,6 +21,7 @@ class PlainAnswer:
     """A dialect whose log holds one frame: the response's body."""
 
     envelope = Envelope()
+    heartbeat = None
 
     def __init__(self, stream_id: str, model: str, correlation_id: str = "") -> None:
         self._head = {

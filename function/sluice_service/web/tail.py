@@ -3,7 +3,7 @@
 import socket
 import struct
 
-from sluice_service.generation.generation import Generation
+from sluice_service.generation.base import Stream
 from sluice_service.generation.pump import Pump
 from sluice_service.generation.reader import Reader
 from sluice_service.web.departures import Departures
@@ -25,25 +25,23 @@ class Tail:
 
     def __init__(
         self,
-        generation: Generation,
+        stream: Stream,
         *,
         pump: Pump,
         departures: Departures,
         connection: socket.socket | None,
         cursor: int = 0,
-        heartbeat: bytes = b"",
-        heartbeat_seconds: float = 10.0,
+        heartbeat_seconds: float,
     ) -> None:
-        self._generation = generation
+        self._stream = stream
         self._pump = pump
         self._departures = departures
         self._connection = connection
-        self._heartbeat = heartbeat
         self._heartbeat_seconds = heartbeat_seconds
         self._heartbeat_due = False
         self._closed = False
-        self._reader = Reader(generation.log, cursor)
-        pump.post(generation.attach)
+        self._reader = Reader(stream.log, cursor)
+        pump.post(stream.attach)
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
             departures.watch(connection, self._reader.depart)
@@ -58,8 +56,8 @@ class Tail:
         self._heartbeat_due = not self._reader.wait(self._heartbeat_seconds)
 
     def wait_for_end(self) -> bytes:
-        """Everything, once the log has ended; what there is of it when the client goes before."""
-        while not (self._generation.log.ended or self._reader.departed):
+        """The only frame of a plain answer, once the log has ended; b"" when the client goes before."""
+        while not (self._stream.log.ended or self._reader.departed):
             self._reader.wait(self._heartbeat_seconds)
         return self._reader.take()
 
@@ -74,7 +72,7 @@ class Tail:
                 break
             if self._heartbeat_due or not self._reader.wait(self._heartbeat_seconds):
                 self._heartbeat_due = False
-                return self._heartbeat
+                return self._stream.heartbeat or b""
         raise StopIteration
 
     def close(self) -> None:
@@ -87,4 +85,4 @@ class Tail:
         if self._connection is not None:
             self._departures.unwatch(self._connection)
         self._reader.close()
-        self._pump.post(self._generation.detach)
+        self._pump.post(self._stream.detach)
