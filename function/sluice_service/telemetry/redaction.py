@@ -29,15 +29,19 @@ _ENCODERS: tuple[Callable[[str], str], ...] = (
     lambda text: quote(text, safe="", errors="replace"),
     lambda text: quote(text, errors="replace"),
     lambda text: quote_plus(text, errors="replace"),
+    lambda text: repr(text.encode("utf-8", "replace"))[2:-1],
     html.escape,
 )
 
-_QUOTE = r"""(?:\\{0,7}["'`]|%(?:25){0,2}2[27]|\\{1,7}u002[27])"""
-_JOIN = r"(?:[_.\- ]|%(?:25){0,2}(?:5f|2d))?"
+_QUOTE = r"""(?:\\{0,7}["'`]|%(?:25){0,2}2[27]|\\{1,7}u002[27]|&(?:\#x?\d{2}|quot|apos);)"""
+_SPACE = r"(?:[ +]|%(?:25){0,2}20)"
+_JOIN = rf"(?:[_.\-]|{_SPACE}|%(?:25){{0,2}}(?:5f|2d))?"
 _LINE_NAMES = r"(?:authorization|cookies?)"
 _NAMES = rf"""(?:(?:api|access|private|signing|secret){_JOIN}keys?|token|passw(?:or)?ds?|passphrase|pwd|secrets?|ticket
-    |[?&]key|{_LINE_NAMES})"""
-_SEPARATOR = rf"""(?:{_QUOTE}\s{{0,8}},|{_QUOTE}?\s{{0,8}}(?:[:=]{{1,3}}>?|%(?:25){{0,2}}3[ad]))\s{{0,8}}"""
+    |(?:[?&]|%(?:25){{0,2}}(?:3f|26))key|{_LINE_NAMES})"""
+_GAP = rf"(?:\s|{_SPACE}){{0,8}}"
+_SEPARATOR = rf"""(?:{_QUOTE}{_GAP}(?:,|%(?:25){{0,2}}2c)
+    |{_QUOTE}?{_GAP}(?:[:=]{{1,3}}>?|%(?:25){{0,2}}3[ad])){_GAP}"""
 
 _FLAGS = re.IGNORECASE | re.ASCII | re.DOTALL | re.VERBOSE
 
@@ -48,18 +52,18 @@ _SCHEME = re.compile(
 _SHAPE = re.compile(
     r"""
     -----BEGIN[A-Z\ ]{0,40}PRIVATE\ KEY-----.*?(?:-----END[A-Z\ ]{0,40}-----|\Z)
-    |(?:(?<![A-Z0-9])|(?<=\\[nrt])|(?<=%[0-9A-F]{2})|(?<=\\u[0-9A-F]{4}))
-     (?:[spr]k[-_][\w-]{8,}|AIza[\w-]{10,}|ya29\.[\w.-]{4,}|eyJ[\w-]{8,}(?:\.[\w-]+){0,4})
+    |(?:(?<![A-Z0-9])|(?<=\\[nrt])|(?<=%[0-9A-F]{2})|(?<=25[0-9A-F]{2})|(?<=\\u[0-9A-F]{4}))
+     (?:[spr]k[-_][\w-]{8,}|AIza[\w-]{8,}|ya29\.[\w.-]{4,}|eyJ[\w-]{8,}(?:\.[\w-]+){0,4})
     """,
     _FLAGS,
 )
 
 _ASSIGNMENT = re.compile(
     rf"""
-    (?P<kept>(?:(?P<line>{_LINE_NAMES})|{_NAMES})(?:\ (?:provided|is|was))?{_SEPARATOR})
+    (?P<kept>(?:(?P<line>{_LINE_NAMES})|{_NAMES})(?:{_SPACE}(?:provided|is|was))?{_SEPARATOR})
     (?P<value>
-        (?:[a-z_][\w.]{{0,40}})?[\[({{](?:["'][^"']*+["']?+|[^\])}}"'])*+[\])}}]?
-        |[bru]{{0,2}}(?P<open>\\{{0,7}}["'`]).*?(?:(?<!\\)(?P=open)|\Z)
+        (?:[a-z_][\w.]{{0,40}})?[\[({{](?:["'][^"']*+["']?+|[^\])}}"'])*+[\])}}]?[^\s"'&]*
+        |[bru]{{0,2}}(?P<open>{_QUOTE}).*?(?:(?<!\\)(?P=open)|\Z)
         |(?(line)[^\r\n"']+|[^\s"'&]+)
     )
     """,
@@ -74,8 +78,8 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         spellings = sorted({form for secret in secrets for form in _spellings(secret)}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, spellings)), re.IGNORECASE) if spellings else None
-        self._longest = len(spellings[0]) if spellings else 0
+        self._known = re.compile("|".join(map(_literally, spellings)), re.IGNORECASE) if spellings else None
+        self._longest = 64 * len(spellings[0]) if spellings else 0
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
@@ -108,6 +112,11 @@ def is_sensitive_name(name: str) -> bool:
 
 def _keep_name(match: re.Match[str]) -> str:
     return match["kept"] + REDACTED
+
+
+def _literally(spelling: str) -> str:
+    # Every further encoder doubles the backslashes.
+    return re.sub(r"(?:\\\\)+", lambda _: r"\\{1,64}+", re.escape(spelling))
 
 
 def _spellings(secret: str) -> set[str]:
