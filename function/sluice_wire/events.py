@@ -1,7 +1,8 @@
 """Typed stream events: what a model says, whoever's wire it came over.
 
 A provider yields them, the engine counts and bounds them, a dialect turns each into bytes once, and the terminal reads
-the same types back. A model call that went well is any number of `Delta`s, one or more `Finish`es, at most one `Usage`.
+the same types back. A model call that went well is any number of `Delta`s, one or more `Finish`es, and `Usage`s, the last
+of which counts (vLLM and Gemini send a running one with every chunk).
 """
 
 from dataclasses import dataclass

@@ -67,7 +67,7 @@ def answer(messages: Sequence[Mapping[str, Any]]) -> str:
     a conversation.
     """
     question = next((text_of(message) for message in reversed(messages) if message.get("role") == "user"), "")
-    question = question[:_MAX_READ_CHARACTERS]
+    question = _printable(question[:_MAX_READ_CHARACTERS])
     known = any("OPENAI_API_KEY" in text_of(message) for message in messages if message.get("role") == "assistant")
     parts = list(_greeting() if _GREETING.fullmatch(question) else _parts(question))
     return "\n\n".join(parts if known else [*parts, _CONNECT])
@@ -164,14 +164,18 @@ def _wanted_words(question: str) -> int:
     return _LONG_WORDS if _LONG.search(question) else _USUAL_WORDS
 
 
-def _quoted(question: str) -> str:
-    """The question in a code span, where Markdown is literal (CommonMark 6.1), without what could steer a terminal."""
+def _printable(question: str) -> str:
+    """One line of it, without what could steer a terminal; the joiner inside emoji stays."""
     joiner = "\N{ZERO WIDTH JOINER}"
-    line = " ".join("".join(c if c.isprintable() or c == joiner else " " for c in question).split())
-    clusters = _CLUSTER.findall(line)
-    shown = line if len(clusters) <= _MAX_QUOTED_CLUSTERS else "".join(clusters[:_MAX_QUOTED_CLUSTERS]) + "…"
-    if not shown:
+    return " ".join("".join(c if c.isprintable() or c == joiner else " " for c in question).split())
+
+
+def _quoted(question: str) -> str:
+    """The question in a code span, where Markdown is literal (CommonMark, section 6.1)."""
+    if not question:
         return "You did not ask anything."
+    clusters = _CLUSTER.findall(question)
+    shown = question if len(clusters) <= _MAX_QUOTED_CLUSTERS else "".join(clusters[:_MAX_QUOTED_CLUSTERS]) + "…"
     fence = "`" * (max(map(len, regex.findall("`+", shown)), default=0) + 1)
-    padding = " " if shown[0] == "`" or shown[-1] == "`" else ""
+    padding = " " if "`" in (shown[0], shown[-1]) else ""
     return f"You asked: {fence}{padding}{shown}{padding}{fence}."

@@ -6,21 +6,21 @@ per chunk. It retries nothing and follows no redirect: both would repeat a call 
 
 import asyncio
 import contextlib
+import functools
 import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from datetime import UTC, datetime
 from itertools import chain, islice, repeat
 from typing import Any, cast
 
-import anyio
 import httpx2
 import openai
+from openai.resources.chat.completions import AsyncCompletions  # else loaded by the first call, on the loop, for 30 ms
 
 from sluice_service.providers.base import ModelCall
 from sluice_service.providers.completions import Split, chunks_of
 from sluice_service.providers.event_stream import EventStream, parse_json
-from sluice_service.providers.refusals import Refusal, retry_after_seconds
+from sluice_service.providers.failures import LOST_CONNECTION, NO_REQUEST, Failure, failure_of
 from sluice_wire.chunks import ErrorChunk, InvalidChunk, events_of
 from sluice_wire.decoder import MAX_EVENT_BYTES
 from sluice_wire.errors import SluiceError
@@ -36,8 +36,6 @@ DRAIN_SECONDS = 0.1
 MAX_LOGGED_CHARACTERS = 2_000
 
 _BATCH_EVENTS = 256
-# What httpx2 raises for a connection that broke; the last two reach it from anyio's TLS unmapped.
-_LOST_CONNECTION = (httpx2.TransportError, ssl.SSLError, anyio.EndOfStream)
 # Identity is asked for, since compression holds tokens back; these two are what httpx2 undoes without extra packages.
 _KNOWN_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 
@@ -69,6 +67,7 @@ class OpenAIProvider:
         self._split = split
         self._max_event_bytes = max_event_bytes
         self._connect_timeout_seconds = connect_timeout_seconds
+        self._trusted = _trusted_authorities()
         self._sdk: openai.AsyncOpenAI | None = None
 
     @contextlib.asynccontextmanager
@@ -86,20 +85,18 @@ class OpenAIProvider:
 
     async def _open(self, call: ModelCall, stack: contextlib.AsyncExitStack) -> httpx2.Response:
         # Everything goes through extra_body, which is sent as it stands; the SDK's own parameters are a closed list.
-        request = self._client().chat.completions.with_streaming_response.create(
+        request = self._completions().with_streaming_response.create(
             model=call.model, messages=[], extra_body=_body(call), extra_headers=self._headers(call)
         )
         try:
             return (await stack.enter_async_context(request)).http_response
-        except openai.OpenAIError as error:
-            raise self._translated(error) from None
-        except (ValueError, RecursionError) as error:
-            # Lone surrogates, NaN, nesting without end: the text of the error could hold a message.
-            raise self._failure("upstream_rejected", f"the request is no JSON: {type(error).__name__}") from None
+        except (openai.OpenAIError, *NO_REQUEST) as error:
+            raise self._failed(failure_of(error)) from None
 
-    def _client(self) -> openai.AsyncOpenAI:
+    def _completions(self) -> AsyncCompletions:
         if self._sdk is None:
             http_client = httpx2.AsyncClient(
+                verify=self._trusted,
                 follow_redirects=False,
                 # How long to wait is the engine's to say; how many calls there are at once, admission's.
                 timeout=httpx2.Timeout(None, connect=self._connect_timeout_seconds),
@@ -114,7 +111,7 @@ class OpenAIProvider:
                 timeout=http_client.timeout,
                 http_client=http_client,
             )
-        return self._sdk
+        return self._sdk.chat.completions
 
     def _headers(self, call: ModelCall) -> dict[str, str | openai.Omit]:
         # Said for each request, because the SDK would take the last three from the environment, for any server.
@@ -134,7 +131,7 @@ class OpenAIProvider:
             return media_type == "text/event-stream"
         start = await _start_of(response.aiter_bytes())
         said = f"{media_type or 'no content type'} {encoding}: {start.decode('utf-8', 'replace')}"
-        raise self._failure("upstream_invalid_response", said)
+        raise self._failed(Failure("upstream_invalid_response", said))
 
     async def _streamed(self, response: httpx2.Response) -> AsyncGenerator[Sequence[Event], None]:
         stream = EventStream(self._max_event_bytes)
@@ -143,7 +140,7 @@ class OpenAIProvider:
                 if events := stream.feed(data):
                     yield events
                 if stream.failure is not None:
-                    raise self._unreadable(stream.failure)
+                    raise self._failed(failure_of(stream.failure))
             await _drain(pieces)
 
     async def _whole(self, response: httpx2.Response) -> AsyncGenerator[Sequence[Event], None]:
@@ -156,7 +153,7 @@ class OpenAIProvider:
                 yield batch
                 await asyncio.sleep(0)  # nothing else here waits, and others use this loop
         except (ErrorChunk, InvalidChunk) as failure:
-            raise self._unreadable(failure) from None
+            raise self._failed(failure_of(failure)) from None
 
     async def _read_whole(self, response: httpx2.Response) -> bytes:
         body = bytearray()
@@ -164,37 +161,26 @@ class OpenAIProvider:
             while (data := await self._read(pieces)) is not None:
                 body += data
                 if len(body) > self._max_event_bytes:
-                    raise self._failure("upstream_invalid_response", f"a reply of over {self._max_event_bytes} bytes")
+                    said = f"a reply of more than {self._max_event_bytes} bytes"
+                    raise self._failed(Failure("upstream_invalid_response", said))
         return bytes(body)
 
     async def _read(self, pieces: AsyncGenerator[bytes, None]) -> bytes | None:
         try:
             return await anext(pieces, None)
-        except httpx2.DecodingError as error:
-            raise self._failure("upstream_invalid_response", f"undecodable: {error}") from None
-        except _LOST_CONNECTION as error:
-            raise self._failure("upstream_truncated", f"{type(error).__name__}: {error}") from None
+        except (httpx2.DecodingError, *LOST_CONNECTION) as error:
+            raise self._failed(failure_of(error)) from None
 
-    def _unreadable(self, failure: ValueError) -> SluiceError:
-        if isinstance(failure, ErrorChunk):
-            return self._failure(Refusal.from_error(failure.error).code, str(failure.error))
-        return self._failure("upstream_invalid_response", str(failure))
+    def _failed(self, failure: Failure) -> SluiceError:
+        said = failure.said.replace(self._api_key, "(key)") if self._api_key else failure.said
+        _log.warning("%s: %s: %s", self._name, failure.code, ascii(said[:MAX_LOGGED_CHARACTERS])[:MAX_LOGGED_CHARACTERS])
+        return SluiceError(failure.code, retry_after_seconds=failure.retry_after_seconds)
 
-    def _translated(self, error: openai.OpenAIError) -> SluiceError:
-        if isinstance(error, openai.APIStatusError):
-            said = f"{error.status_code}: {error.response.text}"
-            wait = retry_after_seconds(error.response.headers, datetime.now(UTC))
-            return self._failure(Refusal.from_error(error.body, error.status_code).code, said, wait)
-        if isinstance(error, openai.APIResponseValidationError):
-            return self._failure("upstream_invalid_response", str(error))
-        cause = error.__cause__ or error
-        return self._failure("upstream_unavailable", f"{type(cause).__name__}: {cause}")
 
-    def _failure(self, code: str, said: str, wait_seconds: float | None = None) -> SluiceError:
-        if self._api_key:
-            said = said.replace(self._api_key, "(key)")
-        _log.warning("%s: %s: %s", self._name, code, ascii(said[:MAX_LOGGED_CHARACTERS])[:MAX_LOGGED_CHARACTERS])
-        return SluiceError(code, retry_after_seconds=wait_seconds)
+@functools.cache
+def _trusted_authorities() -> ssl.SSLContext:
+    # Reading the certificates takes 70 ms: once, at the start, not on the loop that serves every stream.
+    return httpx2.create_ssl_context()
 
 
 def _checked_url(name: str, base_url: str) -> str:
@@ -230,7 +216,7 @@ async def _bound_refusal(response: httpx2.Response) -> None:
 
 async def _start_of(body: AsyncGenerator[bytes, None]) -> bytes:
     start = bytearray()
-    with contextlib.suppress(*_LOST_CONNECTION, httpx2.DecodingError, TimeoutError):
+    with contextlib.suppress(*LOST_CONNECTION, httpx2.DecodingError, TimeoutError):
         async with asyncio.timeout(REFUSAL_SECONDS), contextlib.aclosing(body):
             async for piece in body:
                 start += piece
@@ -240,7 +226,7 @@ async def _start_of(body: AsyncGenerator[bytes, None]) -> bytes:
 
 
 async def _drain(pieces: AsyncGenerator[bytes, None]) -> None:
-    with contextlib.suppress(*_LOST_CONNECTION, httpx2.DecodingError, TimeoutError):
+    with contextlib.suppress(*LOST_CONNECTION, httpx2.DecodingError, TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
             async for _ in pieces:
                 pass

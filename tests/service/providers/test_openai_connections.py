@@ -1,0 +1,171 @@
+"""What the provider does with its connections: closes them when nobody wants the answer, keeps them when all is read."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import pytest
+
+from sluice_service.providers.openai_sdk import OpenAIProvider
+from sluice_wire.events import Delta, Event
+from tests.service.providers.asking import a_call, ask
+from tests.service.providers.conftest import MakeProvider
+from tests.support.scripted_upstream import HANG, STREAM_HEAD, Script, ScriptedUpstream, chunk
+
+
+async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        await asyncio.sleep(0.005)
+
+
+class Caller:
+    """Runs a call and says how far it has come."""
+
+    def __init__(self, provider: OpenAIProvider) -> None:
+        self.entered = False
+        self.batches = 0
+        self.task = asyncio.create_task(self._run(provider))
+
+    async def _run(self, provider: OpenAIProvider) -> None:
+        async with provider.stream(a_call()) as batches:
+            self.entered = True
+            async for _ in batches:
+                self.batches += 1
+
+
+@pytest.mark.parametrize(
+    ("script", "entered", "batches"),
+    [
+        ([HANG], False, 0),
+        ([b"HTTP/1.1 200 OK\r\ncontent-ty", HANG], False, 0),
+        ([b"HTTP/1.1 500 Oops\r\n\r\n<html>", HANG], False, 0),
+        ([STREAM_HEAD, HANG], True, 0),
+        ([STREAM_HEAD, chunk("so far"), HANG], True, 1),
+    ],
+    ids=["before headers", "inside headers", "inside a refusal", "before content", "inside an answer"],
+)
+async def test_cancelling_closes_the_upstream_connection(
+    upstream: ScriptedUpstream, provider: OpenAIProvider, script: Script, entered: bool, batches: int
+) -> None:
+    upstream.script = script
+    caller = Caller(provider)
+    await until(lambda: upstream.calls and caller.entered == entered and caller.batches == batches)
+
+    caller.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller.task
+
+    await until(upstream.calls[0].closed.is_set, seconds=1)
+
+
+async def test_leaving_early_closes_the_upstream_connection(upstream: ScriptedUpstream, provider: OpenAIProvider) -> None:
+    upstream.script = [STREAM_HEAD, chunk("so far"), HANG]
+
+    async with provider.stream(a_call()) as batches:
+        await anext(batches)
+
+    await until(upstream.calls[0].closed.is_set, seconds=1)
+
+
+async def test_error_of_whoever_reads_is_not_taken_for_one_of_upstream(
+    upstream: ScriptedUpstream, provider: OpenAIProvider
+) -> None:
+    upstream.script = [STREAM_HEAD, chunk("so far"), HANG]
+
+    async def fail() -> None:
+        async with provider.stream(a_call()) as batches:
+            await anext(batches)
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        await fail()
+
+    await until(upstream.calls[0].closed.is_set, seconds=1)
+
+
+async def test_reading_can_stop_and_go_on(upstream: ScriptedUpstream, provider: OpenAIProvider) -> None:
+    upstream.script = [STREAM_HEAD, chunk("a"), 0.05, chunk("b"), HANG]
+
+    read: list[Event] = []
+    async with provider.stream(a_call()) as batches:
+        async for batch in batches:
+            read.extend(batch)
+            break
+        async for batch in batches:
+            read.extend(batch)
+            break
+
+    assert [event.text for event in read if isinstance(event, Delta)] == ["a", "b"]
+
+
+async def test_many_streams_are_open_at_once(upstream: ScriptedUpstream, provider: OpenAIProvider) -> None:
+    # httpx2 alone would stop at 100.
+    upstream.script = [STREAM_HEAD, chunk("so far"), HANG]
+
+    callers = [Caller(provider) for _ in range(130)]
+    await until(lambda: all(caller.batches for caller in callers))
+
+    assert sum(not call.closed.is_set() for call in upstream.calls) == 130
+    for caller in callers:
+        caller.task.cancel()
+    await asyncio.gather(*(caller.task for caller in callers), return_exceptions=True)
+
+
+class KeepingUpstream:
+    """Answers any number of requests on a connection, as the real ones do, and counts the connections."""
+
+    def __init__(self, delay_seconds: float) -> None:
+        self.connections = 0
+        self.ended = asyncio.Event()
+        self._delay_seconds = delay_seconds
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+                await reader.readexactly(int(length.partition(b":")[2]))
+                await self._answer(writer)
+        self.ended.set()
+        writer.close()
+
+    async def _answer(self, writer: asyncio.StreamWriter) -> None:
+        body = chunk("kept", "stop") + b"data: [DONE]\n\n"
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(b"%x\r\n%b\r\n" % (len(body), body))
+        await writer.drain()
+        await asyncio.sleep(self._delay_seconds)
+        writer.write(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("delay_seconds", [0, 0.02], ids=["end at once", "end a little later"])
+async def test_connection_is_used_again_and_closed_with_the_provider(
+    make_provider: MakeProvider, delay_seconds: float
+) -> None:
+    upstream = KeepingUpstream(delay_seconds)
+    async with await asyncio.start_server(upstream.serve, "127.0.0.1", 0) as server:
+        provider = make_provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+
+        told = [await ask(provider) for _ in range(3)]
+
+        assert [one.text for one in told] == ["kept"] * 3
+        assert upstream.connections == 1
+        await provider.aclose()
+        await asyncio.wait_for(upstream.ended.wait(), 1)
+
+
+async def test_end_of_the_body_is_not_waited_for_after_done(upstream: ScriptedUpstream, provider: OpenAIProvider) -> None:
+    upstream.script = [STREAM_HEAD, chunk("a", "stop"), b"data: [DONE]\n\n", HANG]
+
+    told = await asyncio.wait_for(ask(provider), 1)
+
+    assert (told.text, told.error) == ("a", None)
+    await until(upstream.calls[0].closed.is_set, seconds=1)
+
+
+async def test_provider_that_was_never_asked_is_closed_without_effort(make_provider: MakeProvider) -> None:
+    await make_provider("http://127.0.0.1:9/v1").aclose()
