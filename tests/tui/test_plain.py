@@ -1,0 +1,213 @@
+"""`sluice ask`, as a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from sluice_wire.errors import SluiceError
+from sluice_wire.version import __version__
+from tests.tui.fake_openai import DONE, HANG, FakeOpenAI, Reply, chunk, frame, whole
+
+SLUICE = (sys.executable, "-c", "import sys; from sluice_tui.cli import main; sys.exit(main())")
+SECONDS = 30
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+    return {**kept, "PYTHONUNBUFFERED": "", **more}
+
+
+def sluice(*arguments: str, input: str = "", **more: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*SLUICE, *arguments], input=input, env=environment(**more), capture_output=True, text=True, timeout=SECONDS
+    )
+
+
+def test_the_answer_goes_to_standard_output_and_nothing_else_does(server: FakeOpenAI) -> None:
+    result = sluice("ask", "how", "are you", "--url", server.url)
+
+    assert (result.stdout, result.stderr, result.returncode) == ("Hello world\n", "", 0)
+    assert server.completions[0].body["messages"] == [{"role": "user", "content": "how are you"}]
+    assert server.completions[0].body["model"] == "fake"
+
+
+def test_standard_input_is_the_prompt_where_there_are_no_words(server: FakeOpenAI) -> None:
+    assert sluice("--url", server.url, input="from a pipe").stdout == "Hello world\n"
+
+    assert server.completions[0].body["messages"][0]["content"] == "from a pipe"
+
+
+def test_standard_input_follows_the_words(server: FakeOpenAI) -> None:
+    sluice("ask", "summarise:", "--url", server.url, input="a text")
+
+    assert server.completions[0].body["messages"][0]["content"] == "summarise:\n\na text"
+
+
+def test_options_come_from_the_environment_and_the_command_line_wins(server: FakeOpenAI) -> None:
+    settings = {"SLUICE_URL": server.url, "SLUICE_API_KEY": "sk-env\n", "SLUICE_AGENT": "env"}
+    sluice("ask", "x", **settings)
+    sluice("ask", "x", "--agent", "given", "--api-key", "sk-given", **settings)
+
+    first, second = server.completions
+    assert (first.body["model"], first.headers["authorization"]) == ("env", "Bearer sk-env")
+    assert (second.body["model"], second.headers["authorization"]) == ("given", "Bearer sk-given")
+
+
+def test_text_arrives_before_the_answer_is_whole(server: FakeOpenAI) -> None:
+    server.script = ["first", HANG]
+    process = started("ask", "x", "--url", server.url)
+
+    assert process.stdout is not None
+    assert process.stdout.read(5) == "first"
+
+    process.kill()
+    process.communicate()
+
+
+def test_what_a_model_sends_cannot_steer_the_terminal(server: FakeOpenAI) -> None:
+    server.script = whole("\x1b]0;owned\x07", "\x1b[2J\u202e", "é✓")
+
+    assert sluice("ask", "x", "--url", server.url).stdout == "␛]0;owned␇␛[2J⟨U+202E⟩é✓\n"
+
+
+def test_a_locale_that_cannot_write_a_character_does_not_end_the_answer(server: FakeOpenAI) -> None:
+    server.script = whole("a✓b")
+
+    assert sluice("ask", "x", "--url", server.url, PYTHONIOENCODING="latin-1", PYTHONUTF8="0").stdout == "a?b\n"
+
+
+def test_a_model_that_stops_early_is_told_apart(server: FakeOpenAI) -> None:
+    server.script = ["cut", chunk(finish_reason="length"), DONE]
+
+    result = sluice("ask", "x", "--url", server.url)
+
+    assert (result.stdout, result.returncode) == ("cut\n", 0)
+    assert "length" in result.stderr
+
+
+def test_json_is_one_event_a_line_with_the_models_own_text(server: FakeOpenAI) -> None:
+    server.script = whole("\x1b[1m", "ü")
+
+    result = sluice("ask", "x", "--json", "--url", server.url)
+
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.stdout.isascii()
+    assert events[:3] == [
+        {"type": "delta", "text": "\x1b[1m"},
+        {"type": "delta", "text": "ü"},
+        {"type": "finish", "reason": "stop"},
+    ]
+    assert events[3]["usage"]["completion_tokens"] == 7
+    assert (events[4]["type"], events[4]["tokens"]) == ("done", 7)
+
+
+def test_json_tells_an_error_as_its_last_line(server: FakeOpenAI) -> None:
+    server.script = ["part"]
+
+    result = sluice("ask", "x", "--json", "--url", server.url)
+
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert (result.returncode, last["type"], last["error"]["code"]) == (1, "error", "answer_truncated")
+
+
+# -- exit codes
+
+
+def test_exit_1_when_the_answer_breaks_and_what_came_stays(server: FakeOpenAI) -> None:
+    server.script = ["the first half", frame(SluiceError("idle_timeout", seconds=3).report("corr-7").to_openai())]
+
+    result = sluice("ask", "x", "--url", server.url)
+
+    assert (result.stdout, result.returncode) == ("the first half\n", 1)
+    for part in ("fell silent", "kept the connection open", "Send the request again", "idle_timeout · corr-7"):
+        assert part in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--nonsense"], ["ask"], ["ask", " "], [], ["ask", "x", "--url", "localhost:80"], ["wat"]]
+)
+def test_exit_2_when_the_command_line_is_wrong(arguments: list[str]) -> None:
+    result = sluice(*arguments)
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "usage: sluice" in result.stderr
+
+
+def test_exit_3_when_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    result = sluice("ask", "x", "--url", f"http://127.0.0.1:{port}")
+
+    assert (result.returncode, result.stdout) == (3, "")
+    assert "Nothing answers at" in result.stderr
+
+
+def test_exit_3_when_the_address_is_no_api(server: FakeOpenAI) -> None:
+    server.replies["/v1/models"] = Reply(200, "<html>", "text/html")
+
+    assert sluice("ask", "x", "--url", server.url).returncode == 3
+
+
+def test_exit_3_when_there_is_no_function_to_start() -> None:
+    """Only the terminal's packages, as after `pip install sluice`: the service is hidden from it."""
+    hide = "import sys; sys.modules['sluice_service'] = None; import importlib.util as u; find = u.find_spec;"
+    hide += "u.find_spec = lambda name: None if name == 'sluice_service' else find(name);"
+    run = [sys.executable, "-c", f"{hide} from sluice_tui.cli import main; sys.exit(main(['ask', 'x']))"]
+    result = subprocess.run(run, env=environment(), input="", capture_output=True, text=True, timeout=SECONDS)
+
+    assert result.returncode == 3
+    assert "sluice[service]" in result.stderr
+
+
+def test_exit_4_when_the_key_is_refused(server: FakeOpenAI) -> None:
+    told = SluiceError("invalid_credentials").report("abc")
+    server.replies["/v1/models"] = Reply(401, told.to_openai())
+
+    result = sluice("ask", "x", "--url", server.url, SLUICE_API_KEY="sk-secret")
+
+    assert result.returncode == 4
+    assert "The API key is not valid here." in result.stderr
+    assert "sk-secret" not in result.stderr
+
+
+def test_exit_130_and_quiet_after_ctrl_c(server: FakeOpenAI) -> None:
+    server.script = ["first", HANG]
+    process = started("ask", "x", "--url", server.url)
+    assert process.stdout is not None
+    process.stdout.read(5)
+
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=SECONDS)
+
+    assert (process.returncode, errors) == (130, "")
+    assert server.completions[0].gone.wait(5)
+
+
+def test_exit_141_and_quiet_when_the_reader_goes_away(server: FakeOpenAI) -> None:
+    server.script = [*["x" * 4096] * 100, *whole()]
+    process = started("ask", "x", "--url", server.url)
+    assert process.stdout is not None
+    process.stdout.read(5)
+    process.stdout.close()
+
+    assert process.wait(SECONDS) == 141
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_help_names_every_exit_code_and_version_the_version() -> None:
+    assert all(f"\n  {code} " in sluice("ask", "--help").stdout for code in (0, 1, 2, 3, 4, 130, 141))
+    assert sluice("--version").stdout == f"sluice {__version__}\n"
+
+
+def started(*arguments: str, **more: str) -> "subprocess.Popen[str]":
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [*SLUICE, *arguments], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment(**more), text=True
+    )
