@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from flask import Flask
 
@@ -24,14 +25,22 @@ from sluice_service.web.catalogue import Catalogue
 from sluice_service.web.completions import Completions
 from sluice_service.web.delivery import Delivery
 from sluice_service.web.departures import Departures
-from sluice_service.web.exchange import HEALTH_PATH, Lifecycle
+from sluice_service.web.drain import Drain
+from sluice_service.web.lifecycle import HEALTH_PATH, Lifecycle
 from sluice_service.web.streams import Streams
 
 PACKAGED_AGENTS = Path(__file__).with_name("agents.toml")
 
 
-def create_app(settings: Settings) -> Flask:
-    """The service as a WSGI app. Raises AgentsError when the agents cannot be offered as they are written."""
+class Service(NamedTuple):
+    """The WSGI app, and what ends its work."""
+
+    app: Flask
+    drain: Drain
+
+
+def create_app(settings: Settings) -> Service:
+    """The service. Raises AgentsError when the agents cannot be offered as they are written."""
     app = Flask("sluice", static_folder=None)
     app.url_map.merge_slashes = False  # an address means one thing only
     pump = Pump()
@@ -51,8 +60,10 @@ def create_app(settings: Settings) -> Flask:
     gate.guard(app, _keys(settings))
     errors.handle_errors(app)
     _route(app, Catalogue(agents), completions, Streams(registry, pump, delivery))
-    app.wsgi_app = Lifecycle(app.wsgi_app, settings.capacity)  # type: ignore[method-assign]
-    return app
+    _say_the_limits(settings)
+    lifecycle = Lifecycle(app.wsgi_app, settings.capacity)
+    app.wsgi_app = lifecycle  # type: ignore[method-assign]
+    return Service(app, Drain(lifecycle, registry, pump))
 
 
 def _route(app: Flask, catalogue: Catalogue, completions: Completions, streams: Streams) -> None:
@@ -63,6 +74,19 @@ def _route(app: Flask, catalogue: Catalogue, completions: Completions, streams: 
     rule("/v1/chat/completions", "completions", completions.create, methods=["POST"])
     rule("/v1/streams/<stream_id>", "stream", streams.resume)
     rule("/v1/streams/<stream_id>/cancel", "cancel", streams.cancel, methods=["POST"])
+
+
+def _say_the_limits(settings: Settings) -> None:
+    entries.write(
+        "limits",
+        "What one instance serves at once, and what it holds.",
+        capacity=settings.capacity,
+        threads=settings.threads,
+        max_body_bytes=settings.max_body_bytes,
+        max_stream_bytes=settings.max_stream_bytes,
+        max_log_bytes=settings.max_log_bytes,
+        timeout_seconds=settings.timeout_seconds,
+    )
 
 
 def _keys(settings: Settings) -> Keys:

@@ -6,7 +6,10 @@ change neither threads nor connections. A file of its own with absolute imports,
 """
 
 import os
+import signal
 import sys
+from types import FrameType
+from typing import Any
 
 import gunicorn.config  # type: ignore[import-untyped]  # it ships no types
 from flask import Request, Response
@@ -40,12 +43,28 @@ try:
     _settings = load()
     _log_with(_settings)
     _serve_with(_settings)
-    _app = create_app(_settings)
+    _service = create_app(_settings)
 except (SettingsError, AgentsError) as problem:
     sys.exit(f"Sluice cannot start: {problem}")
 
 
+def _drain_on_sigterm(worker: Any) -> None:
+    """gunicorn's post_worker_init: the first moment at which the worker's own handlers are set.
+
+    It resets all signals after the app was loaded, so a handler set at import would be lost. gunicorn's own one, which
+    stops accepting at once, runs when everything open has ended.
+    """
+
+    def on_sigterm(number: int, frame: FrameType | None) -> None:
+        _service.drain.begin(then=lambda: worker.handle_exit(number, frame))
+
+    signal.signal(signal.SIGTERM, on_sigterm)
+
+
+gunicorn.config.PostWorkerInit.default = staticmethod(_drain_on_sigterm)
+
+
 def chat(request: Request) -> Response:
     """Hand the request to the app, unread: the body of one that is refused is never read at all."""
-    response: Response = Response.from_app(_app, request.environ, buffered=False)  # type: ignore[assignment]
+    response: Response = Response.from_app(_service.app, request.environ, buffered=False)  # type: ignore[assignment]
     return response

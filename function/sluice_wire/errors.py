@@ -39,21 +39,22 @@ class ErrorReport:
     param: str | None = None
     retryable: bool = False
     correlation_id: str = ""
+    resumable: bool | None = None
+    """Whether the stream can still be continued with its id and a cursor; None where there is no question of it."""
 
     def to_openai(self) -> dict[str, Any]:
         """OpenAI's error object, with Sluice's additions: `{"error": {"message", "type", "param", "code", …}}`."""
-        return {
-            "error": {
-                "message": self.what,
-                "type": self.type,
-                "param": self.param,
-                "code": self.code,
-                "reason": self.why,
-                "action": self.action,
-                "retryable": self.retryable,
-                "correlation_id": self.correlation_id,
-            }
+        error = {
+            "message": self.what,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+            "reason": self.why,
+            "action": self.action,
+            "retryable": self.retryable,
+            "correlation_id": self.correlation_id,
         }
+        return {"error": error if self.resumable is None else {**error, "resumable": self.resumable}}
 
     @classmethod
     def from_openai(cls, body: object) -> "ErrorReport | None":
@@ -75,6 +76,7 @@ class ErrorReport:
             param=text("param") or None,
             retryable=error.get("retryable") is True,
             correlation_id=text("correlation_id"),
+            resumable=resumable if isinstance(resumable := error.get("resumable"), bool) else None,
         )
 
 
@@ -85,12 +87,19 @@ class SluiceError(Exception):
     """
 
     def __init__(
-        self, code: str, *, param: str | None = None, retry_after_seconds: float | None = None, **data: object
+        self,
+        code: str,
+        *,
+        param: str | None = None,
+        retry_after_seconds: float | None = None,
+        resumable: bool | None = None,
+        **data: object,
     ) -> None:
         super().__init__(code)
         self.kind = ERRORS[code]
         self.param = param
         self.retry_after_seconds = retry_after_seconds
+        self.resumable = resumable
         self.data: Mapping[str, object] = data
 
     @property
@@ -110,6 +119,7 @@ class SluiceError(Exception):
             param=_shown(self.param) if self.param else None,
             retryable=self.kind.retryable,
             correlation_id=correlation_id,
+            resumable=self.resumable,
         )
 
 
@@ -296,6 +306,12 @@ _KINDS = (
         "The answer is larger than {limit_bytes} bytes.",
         "The service bounds every answer, so that one stream cannot fill its memory.",
         "Ask for a shorter answer, or raise MAX_STREAM_BYTES.",
+    ),
+    ErrorKind(
+        "server_draining", 503, True, _SERVER,
+        "This instance of the service is shutting down.",
+        "It is being replaced or is no longer needed; that happens at every deployment.",
+        "Send the request again: another instance answers. Where `resumable` is true, continue the stream instead.",
     ),
     ErrorKind(
         "over_capacity", 503, True, _SERVER,

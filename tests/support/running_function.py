@@ -49,14 +49,15 @@ class RunningFunction:
         """The log's entries, when the function runs as on Cloud Run."""
         return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
 
-    def wait_for_log(self, pattern: str, seconds: float = 10) -> re.Match[str]:
-        """The first place in the log that matches, waited for."""
+    def wait_for_log(self, pattern: str, seconds: float = 10, count: int = 1) -> re.Match[str]:
+        """The place in the log that matches for the `count`th time, waited for."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if found := re.search(pattern, self.log()):
-                return found
+            found = list(re.finditer(pattern, self.log()))
+            if len(found) >= count:
+                return found[count - 1]
             time.sleep(0.02)
-        raise AssertionError(f"{pattern!r} does not appear in the log:\n{self.log()}")
+        raise AssertionError(f"{pattern!r} does not appear {count} times in the log:\n{self.log()}")
 
 
 def free_port() -> int:

@@ -49,6 +49,11 @@ class Registry:
             raise SluiceError("not_found", path=f"/v1/streams/{stream_id}")
         return generation
 
+    def abort_all(self, error: SluiceError) -> None:
+        """End every live generation with this error, on the pump's thread."""
+        for generation in list(self._kept.values()):
+            generation.abort(error)
+
     def _grew(self, size_bytes: int) -> None:
         self._log_bytes += size_bytes
         while self._log_bytes > self._max_log_bytes and self._ended:

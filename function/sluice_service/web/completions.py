@@ -70,6 +70,6 @@ class Completions:
 
     def _note(self, turn: Turn, *, streamed: bool) -> None:
         current = exchange()
-        current.know(agent=turn.agent.id)
+        current.know(agent=turn.agent.id, stream_id=turn.stream_id)
         facts = {"gen_ai.request.model": turn.agent.model, "stream": streamed, "message_count": len(turn.messages)}
         current.add_facts(lambda: facts)

@@ -36,6 +36,7 @@ class Delivery:
             tail.wait_for_first()
             error = stream.record.error
             if error is not None and not stream.opened:
+                tail.wait_for_end()  # a tail that did not take everything stands for a client that left
                 return error_response(error)
             opened.pop_all()
         return _streamed(tail, stream)

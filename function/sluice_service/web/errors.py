@@ -16,6 +16,7 @@ JSON_TYPE = "application/json"
 
 def error_response(error: SluiceError) -> Response:
     """The response for an error that has already been logged."""
+    exchange().add_facts(lambda: {"error_type": error.code})
     body = ascii_json(error.report(exchange().context.correlation_id).to_openai())
     response = Response(body, status=error.kind.status, content_type=JSON_TYPE)
     response.headers["cache-control"] = "no-store"

@@ -15,8 +15,9 @@ def guard(app: Flask, keys: Keys) -> None:
 
     @app.before_request
     def enter() -> None:
-        if not exchange().admitted:
-            raise SluiceError("over_capacity", retry_after_seconds=RETRY_AFTER_SECONDS)
+        refused_with = exchange().refused_with
+        if refused_with is not None:
+            raise SluiceError(refused_with, retry_after_seconds=RETRY_AFTER_SECONDS)
         if request.endpoint not in OPEN_ENDPOINTS:
             g.principal = keys.authenticate(request.headers.get("Authorization"))
             exchange().know(user=g.principal.user)
