@@ -4,7 +4,7 @@ READY := $(VENV)/.ready
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help chat serve test lint types requirements generated clean
+.PHONY: help setup chat serve test lint types requirements generated clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 20
@@ -13,6 +13,8 @@ help: ## Show this list
 $(READY): pyproject.toml constraints.txt
 	@tools/make_environment.sh $(VENV) constraints.txt
 	@touch $@
+
+setup: $(READY) ## Only prepare the virtual environment; every other command does it too
 
 chat: $(READY) ## Chat in the terminal; options go in ARGS="…"
 	@tools/with_environment_file.sh $(RUN)/sluice $(ARGS)

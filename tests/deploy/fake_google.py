@@ -18,7 +18,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 PROJECT = "a-project"
-APIS = ("run", "serviceusage", "artifactregistry", "cloudbuild", "storage", "cloudresourcemanager", "iam")
+APIS = ["run", "serviceusage", "artifactregistry", "cloudbuild", "storage", "cloudresourcemanager", "iam", "secretmanager"]
 SECONDS = 60.0
 _BUILD = f"projects/{PROJECT}/locations/europe-west1/builds/b1"
 _IMAGE = {"name": "europe-west1-docker.pkg.dev/p/r/i", "digest": "sha256:" + 64 * "a"}
@@ -93,9 +93,9 @@ class FakeGoogle:
             },
             ("cloudbuild", "b1"): _OPERATION,
         }
-        anywhere: dict[str, dict[str, Any]] = {
+        anywhere: dict[str, dict[str, Any] | None] = {
             "serviceusage": {"name": path, "state": "ENABLED"},
-            "iam": {"name": path, "email": "b@p.test"},
+            "iam": {"name": path, "email": "b@p.test"} if request.method == "GET" else None,
         }
         return answers.get((host, path.rpartition("/")[2]), anywhere.get(host))
 

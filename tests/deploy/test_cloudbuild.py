@@ -110,6 +110,17 @@ def test_gcloud_refuses_a_misspelt_flag(flag: str, wrong: str, google: FakeGoogl
     assert google.paths == []
 
 
+def test_gcloud_accepts_the_commands_of_the_readme(google: FakeGoogle, tmp_path: Path) -> None:
+    (block,) = re.findall(r"(?ms)^```sh\n(gcloud iam .*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"))
+    for file in ("keys.json", "openai-key.txt"):
+        (tmp_path / file).write_text("[]")
+
+    words = google.run("bash", "-uc", f"PROJECT={PROJECT}\n{block}", cwd=tmp_path)
+
+    # One command makes the account, two the secrets, and two let the one read the others.
+    assert words.count("refused by the fake") == 5, words
+
+
 def test_every_image_is_pinned(build: dict[str, Any]) -> None:
     for step in build["steps"]:
         assert re.fullmatch(r"[^:]+:\d+\.\d+\.\d+", step["name"]), step["name"]

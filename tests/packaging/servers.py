@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,14 +39,19 @@ class Server:
 
     def folders_of(self, package: str) -> set[Path]:
         """The folders from which modules of a package were loaded, as the interpreter told it (PYTHONVERBOSE)."""
-        sources = {Path(found) for found in re.findall(r"/[^\s'\"]+\.py\b", self.last_words())}
+        sources = {Path(found) for found in re.findall(r"/[^\s'\"]+\.py\b", self._written())}
         return {
             source.parents[len(source.parts) - source.parts.index(package) - 1]
             for source in sources
             if package in source.parts
         }
 
-    def last_words(self) -> str:
+    def complaint(self) -> str:
+        """The end of what it wrote, without what PYTHONVERBOSE adds."""
+        lines = [line for line in self._written().splitlines() if not line.startswith(("#", "import "))]
+        return "\n".join(lines[-20:])
+
+    def _written(self) -> str:
         return self.words.read_text(encoding="utf-8", errors="replace")
 
     def _json(self, request: urllib.request.Request) -> dict[str, object]:
@@ -66,7 +71,8 @@ def started(command: Sequence[str | Path], cwd: Path, words: Path) -> Iterator[S
         process = subprocess.Popen([*command, *arguments], cwd=cwd, env=_environment(), stdout=out, stderr=out)
     server = Server(f"http://127.0.0.1:{port}", words)
     try:
-        _wait_until_it_answers(process, server)
+        if not answers(server.url, process):
+            pytest.fail(f"it does not answer: {server.complaint()}")
         yield server
     finally:
         process.terminate()
@@ -79,21 +85,15 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "PYTHONVERBOSE": "1", **settings}
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], server: Server) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def answers(url: str, process: subprocess.Popen[bytes], seconds: float = START_SECONDS) -> bool:
+    """Whether a server is healthy before the time is up and while its process is there."""
+    deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            server.health()
+            urllib.request.urlopen(f"{url}/health", timeout=5).close()
         except urllib.error.URLError:
-            _ended_within(0.2, process)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
         else:
-            return
-    pytest.fail(f"it does not answer: {server.last_words()[-4000:]}")
-
-
-def _ended_within(seconds: float, process: subprocess.Popen[bytes]) -> bool:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+            return True
+    return False

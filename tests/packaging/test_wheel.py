@@ -27,7 +27,9 @@ def test_wheel_runs_its_own_modules(package: str, server: Server, python_with_wh
 
 
 def test_wheel_starts_the_function(server: Server) -> None:
-    assert server.health() == {**server.health(), "status": "healthy", "version": __version__}
+    health = server.health()
+
+    assert (health["status"], health["version"]) == ("healthy", __version__)
     assert "sluice" in str(server.complete("What is a sluice?")["choices"])
 
 

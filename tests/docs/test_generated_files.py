@@ -1,0 +1,48 @@
+"""What is written from the code says what the code says."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sluice_service.settings import Settings
+from sluice_wire.errors import ERRORS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GENERATED = {"generate_env_example.py": ".env.example", "generate_error_docs.py": "docs/errors.md"}
+
+
+def check(checkout: Path, script: str) -> int:
+    return subprocess.run([sys.executable, checkout / "tools" / script, "--check"], capture_output=True).returncode
+
+
+@pytest.mark.parametrize("script", GENERATED)
+def test_generated_file_is_up_to_date(script: str) -> None:
+    assert check(ROOT, script) == 0, f"run `make generated` for {GENERATED[script]}"
+
+
+@pytest.mark.parametrize("script", GENERATED)
+def test_stale_file_is_found(script: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    stale = tmp_path / GENERATED[script]
+    stale.parent.mkdir(exist_ok=True)
+    stale.write_text((ROOT / GENERATED[script]).read_text(encoding="utf-8") + "\n", encoding="utf-8")
+
+    assert check(tmp_path, script) == 1
+
+
+def test_every_setting_is_in_the_example_with_its_description() -> None:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+
+    for name, field in Settings.model_fields.items():
+        assert f"\n#{name.upper()}=" in text
+        assert field.description, f"{name} has no description"
+
+
+def test_every_error_code_is_documented() -> None:
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+
+    for code in ERRORS:
+        assert text.count(f"| `{code}` |") == 1
