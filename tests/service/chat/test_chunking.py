@@ -56,6 +56,10 @@ def test_the_end_is_balanced_so_that_no_crumb_is_left() -> None:
     assert [len(piece) for piece in split("x" * 33, 8, 16)] == [16, 9, 8]
 
 
+def test_line_end_of_two_characters_is_one_cluster_in_plain_ascii_too() -> None:
+    assert split("a\r\nb\n\r", 1, 1) == ["a", "\r\n", "b", "\n", "\r"]
+
+
 def test_a_text_shorter_than_the_smallest_size_is_one_piece() -> None:
     assert split("hi", 8, 32) == ["hi"]
 

@@ -86,6 +86,7 @@ async def test_refusal_before_an_answer_has_its_code(
         (said(b"data: {not json}\n\n"), "upstream_invalid_response"),
         (said(b'data: {"choices": 7}\n\n'), "upstream_invalid_response"),
         (said(b'data: "text"\n\n'), "upstream_invalid_response"),
+        (said(b'data: {"choices":[{"index":0,"delta":{"content":"a","score":NaN}}]}\n\n'), "upstream_invalid_response"),
         (said(b'data: {"choices":[{"index":0,"delta":"text"}]}\n\n'), "upstream_invalid_response"),
         (said(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":7}]}\n\n'), "upstream_invalid_response"),
         (said(b"data: " + b"[" * 3000 + b"\n\n"), "upstream_invalid_response"),
