@@ -5,14 +5,17 @@ context, so that entries written anywhere on the way, by any library, can name t
 """
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sluice_service.telemetry.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What every entry of one request carries. Empty strings are left out."""
+    """What every entry of one request carries. Empty strings are left out.
+
+    `key` is the caller's own, once it is known to be one: on no entry, wherever it was pasted.
+    """
 
     request_id: str
     correlation_id: str
@@ -20,6 +23,7 @@ class RequestContext:
     user: str = ""
     agent: str = ""
     stream_id: str = ""
+    key: str = field(default="", repr=False)
 
 
 CURRENT: ContextVar[RequestContext | None] = ContextVar("sluice_request", default=None)

@@ -15,7 +15,7 @@ from typing import Any
 
 from sluice_service.telemetry.context import CURRENT, RequestContext
 from sluice_service.telemetry.escaping import visible
-from sluice_service.telemetry.redaction import REDACTED, is_sensitive_name
+from sluice_service.telemetry.redaction import MIN_SECRET_CHARACTERS, REDACTED, is_sensitive_name
 from sluice_service.telemetry.trace import Trace
 
 Redact = Callable[[str], str]
@@ -62,6 +62,7 @@ class Entry:
 def entry_of(record: logging.LogRecord, redact: Redact) -> Entry:
     """The entry for a record of any library. `json_fields` on it, a mapping, are its fields."""
     context = CURRENT.get()
+    redact = _hiding(context.key, redact) if context else redact
     fields = _Cleaner(redact).fields({**_context_fields(context), **(getattr(record, "json_fields", None) or {})})
     return Entry(
         time=datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -132,6 +133,12 @@ class _Cleaner:
         text = visible(self._redact(_plain(value)))
         self._left -= len(text)
         return text
+
+
+def _hiding(key: str, redact: Redact) -> Redact:
+    if len(key) < MIN_SECRET_CHARACTERS:
+        return redact
+    return lambda text: redact(text.replace(key, REDACTED))
 
 
 def _plain(value: object) -> str:

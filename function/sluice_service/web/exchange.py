@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flask import request
 
 from sluice_service.telemetry.context import CURRENT, RequestContext
+from sluice_service.telemetry.redaction import MIN_SECRET_CHARACTERS, REDACTED
 from sluice_service.telemetry.trace import trace_from
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Exchange:
     method: str
     path: str
     user_agent: str
+    credentials: str
+    """What stands after the scheme in the Authorization header, whether or not it is a key."""
     refused_with: str | None
     """The code with which it must be refused; None when it was admitted."""
     connection: socket.socket | None
@@ -46,7 +49,7 @@ class Exchange:
         """All of them."""
         return {name: value for facts in self._facts for name, value in facts().items()}
 
-    def know(self, *, user: str = "", agent: str = "", stream_id: str = "") -> None:
+    def know(self, *, user: str = "", agent: str = "", stream_id: str = "", key: str = "") -> None:
         """Put these on this and every later entry of the request."""
         known = self.context
         self.context = replace(
@@ -54,6 +57,7 @@ class Exchange:
             user=user or known.user,
             agent=agent or known.agent,
             stream_id=stream_id or known.stream_id,
+            key=key or known.key,
         )
         CURRENT.set(self.context)
 
@@ -66,17 +70,25 @@ def exchange() -> Exchange:
 
 def exchange_of(environ: "WSGIEnvironment") -> Exchange:
     """The exchange that a request begins, with its ids: the caller's own correlation id where it is a sane token."""
-    asked = environ.get("HTTP_X_CORRELATION_ID", ""), environ.get("HTTP_X_REQUEST_ID", "")
+    credentials = environ.get("HTTP_AUTHORIZATION", "").rpartition(" ")[2]
+    asked = (environ.get(name, "") for name in ("HTTP_X_CORRELATION_ID", "HTTP_X_REQUEST_ID"))
+    sane = (token for token in asked if _SANE_TOKEN.fullmatch(token) and token == _without(credentials, token))
     context = RequestContext(
         request_id=str(uuid.uuid4()),
-        correlation_id=next(filter(_SANE_TOKEN.fullmatch, asked), "") or str(uuid.uuid4()),
+        correlation_id=next(sane, "") or str(uuid.uuid4()),
         trace=trace_from(environ.get("HTTP_TRACEPARENT"), environ.get("HTTP_X_CLOUD_TRACE_CONTEXT")),
     )
     return Exchange(
         context=context,
         method=environ.get("REQUEST_METHOD", ""),
-        path=environ.get("PATH_INFO", ""),
-        user_agent=environ.get("HTTP_USER_AGENT", ""),
+        path=_without(credentials, environ.get("PATH_INFO", "")),
+        user_agent=_without(credentials, environ.get("HTTP_USER_AGENT", "")),
+        credentials=credentials,
         refused_with=None,
         connection=environ.get("gunicorn.socket"),
     )
+
+
+def _without(credentials: str, text: str) -> str:
+    """What is logged before anybody has looked at the credentials: people do paste keys into addresses."""
+    return text.replace(credentials, REDACTED) if len(credentials) >= MIN_SECRET_CHARACTERS else text

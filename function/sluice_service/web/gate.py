@@ -20,7 +20,7 @@ def guard(app: Flask, keys: Keys) -> None:
             raise SluiceError(refused_with, retry_after_seconds=RETRY_AFTER_SECONDS)
         if request.endpoint not in OPEN_ENDPOINTS:
             g.principal = keys.authenticate(request.headers.get("Authorization"))
-            exchange().know(user=g.principal.user)
+            exchange().know(user=g.principal.user, key=exchange().credentials)
 
 
 def principal() -> Principal:
