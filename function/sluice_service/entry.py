@@ -24,9 +24,10 @@ SPARE_CONNECTIONS = 200
 
 
 def _serve_with(settings: Settings) -> None:
-    """Size the server before it reads its configuration."""
+    """Size the server, and put our worker and logger in place, before it reads its configuration."""
     os.environ["THREADS"] = str(settings.threads)
     gunicorn.config.WorkerConnections.default = settings.threads + SPARE_CONNECTIONS
+    gunicorn.config.WorkerClass.default = "sluice_service.web.worker.Worker"
     gunicorn.config.LoggerClass.default = "sluice_service.telemetry.server_log.ServerLogger"
 
 
