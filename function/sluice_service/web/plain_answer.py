@@ -16,6 +16,9 @@ from sluice_wire.events import Delta, Event, Finish, Usage
 REPLACED = frozenset({"id", "type", "index", "role", "finish_reason"})
 """Text that names something: a repetition is the same name again, not more of it."""
 
+INSTEAD_OF_TEXT = frozenset({"tool_calls", "function_call", "refusal", "audio"})
+"""Beside these the content is null; otherwise it is text, as in the stream, if need be an empty one."""
+
 
 class PlainAnswer:
     """A dialect whose log holds one frame: the response's body."""
@@ -104,7 +107,8 @@ def _merged_list(known: Any, news: list[Any]) -> Any:
 
 
 def _completed(choice: dict[str, Any]) -> dict[str, Any]:
-    message = {"role": "assistant", "content": None, **choice.pop("delta", {})}
+    said = choice.pop("delta", {})
+    message = {"role": "assistant", "content": None if INSTEAD_OF_TEXT & said.keys() else "", **said}
     for call in message.get("tool_calls") or ():
         call.pop("index", None)
     return {**choice, "message": message}
