@@ -30,6 +30,7 @@ _ENCODERS: tuple[Callable[[str], str], ...] = (
     lambda text: quote(text, errors="replace"),
     lambda text: quote_plus(text, errors="replace"),
     lambda text: repr(text.encode("utf-8", "replace"))[2:-1],
+    lambda text: text.encode("utf-8", "replace").decode("utf-8"),
     html.escape,
 )
 
@@ -115,8 +116,14 @@ def _keep_name(match: re.Match[str]) -> str:
 
 
 def _literally(spelling: str) -> str:
-    # Every further encoder doubles the backslashes.
-    return re.sub(r"(?:\\\\)+", lambda _: r"\\{1,64}+", re.escape(spelling))
+    return "".join(map(_piece, re.findall(r"\\+|[^\\]", spelling)))
+
+
+def _piece(piece: str) -> str:
+    # Every further encoder doubles the backslashes, and whether it puts one before a quote depends on the rest of the text.
+    if piece.startswith("\\"):
+        return r"\\{1,64}+"
+    return r"\\{0,64}+" + piece if piece in "\"'/" else re.escape(piece)
 
 
 def _spellings(secret: str) -> set[str]:

@@ -24,6 +24,7 @@ MAX_DEPTH = 6
 MAX_FIELD_CHARACTERS = 96 * 1024
 """All fields of one entry together."""
 
+MAX_NAME_CHARACTERS = 256
 MAX_FRAMES = 30
 _COST_OF_A_VALUE = 16
 _LARGEST_NUMBER = 2**63
@@ -97,9 +98,12 @@ class _Cleaner:
     def fields(self, values: Mapping[Any, object], depth: int = 0) -> dict[str, Any]:
         clean: dict[str, Any] = {}
         for name, value in values.items():
-            if self._left <= 0:
+            # The entry's own fields are all told, the short ones whole: they come from our code, and are few.
+            if self._left <= 0 and depth:
                 return {**clean, "left_out": _LEFT_OUT}
-            clean[self._text(name)[:256]] = REDACTED if is_sensitive_name(_plain(name)) else self._value(value, depth)
+            plain = _plain(name)
+            shown = visible(self._redact(plain))[:MAX_NAME_CHARACTERS]
+            clean[shown] = REDACTED if is_sensitive_name(plain) else self._value(value, depth)
         return clean
 
     def _value(self, value: object, depth: int) -> Any:
@@ -130,6 +134,8 @@ class _Cleaner:
         return clean
 
     def _text(self, value: object) -> str:
+        if self._left <= 0:
+            return _LEFT_OUT
         text = visible(self._redact(_plain(value)))
         self._left -= len(text)
         return text
