@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
@@ -95,17 +96,18 @@ class ScriptedUpstream:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection:
+        with connection, suppress(OSError):  # the peer may reset it at any moment
             call = _read_request(connection)
-            if call is None:
-                return
-            self.calls.append(call)
-            try:
-                script = self.script(call.body) if callable(self.script) else self.script
-                for step in script:
-                    _perform(connection, step)
-            except OSError:
-                pass
+            if call is not None:
+                self._answer(connection, call)
+
+    def _answer(self, connection: socket.socket, call: Call) -> None:
+        self.calls.append(call)
+        try:
+            script = self.script(call.body) if callable(self.script) else self.script
+            for step in script:
+                _perform(connection, step)
+        finally:
             call.closed_at = time.monotonic()
             call.closed.set()
 
@@ -122,7 +124,10 @@ def _read_request(connection: socket.socket) -> Call | None:
         name.strip().lower(): value.strip() for name, _, value in (x.partition(":") for x in head.decode().split("\r\n")[1:])
     }
     while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65536)
+        piece = connection.recv(65536)
+        if not piece:
+            return None
+        body += piece
     return Call(headers, json.loads(body or b"null"))
 
 
