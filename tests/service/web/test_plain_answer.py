@@ -1,9 +1,11 @@
 """The plain answer: OpenAI's object, and the same text as the stream's, whatever upstream does."""
 
 import json
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +19,12 @@ from tests.support.scripted_upstream import CLOSE, STREAM_HEAD, ScriptedUpstream
 
 PATH = "/v1/chat/completions"
 REASONS = st.sampled_from(("stop", "length", "content_filter"))
+
+
+@pytest.fixture(scope="module")
+def client(function: RunningFunction) -> Iterator[httpx.Client]:
+    with function.client() as client:
+        yield client
 
 
 def frame(choice: dict[str, Any], line_end: str, *, escaped: bool) -> bytes:
@@ -39,7 +47,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 )
 @settings(max_examples=100, deadline=None)
 def test_plain_equals_streamed(
-    function: RunningFunction,
+    client: httpx.Client,
     shared_upstream: ScriptedUpstream,
     pieces: list[str],
     places: list[int],
@@ -52,9 +60,8 @@ def test_plain_equals_streamed(
     wire = b"".join(frame(choice, line_end, escaped=escaped) for choice in (*said, ended))
     shared_upstream.script = [STREAM_HEAD, *cut(wire, places), CLOSE]
     question = {"model": "assistant", "messages": [{"role": "user", "content": "hi"}]}
-    with function.client() as client:
-        streamed = client.post(PATH, json={**question, "stream": True}).content
-        plain = client.post(PATH, json=question).json()["choices"]
+    streamed = client.post(PATH, json={**question, "stream": True}).content
+    plain = client.post(PATH, json=question).json()["choices"]
     chunks = [json.loads(event.data)["choices"][0] for event in Decoder().feed(streamed) if event.data != "[DONE]"]
     text = "".join(chunk["delta"].get("content", "") for chunk in chunks)
     assert text == plain[0]["message"]["content"] == "".join(pieces)
