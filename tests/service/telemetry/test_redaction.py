@@ -1,6 +1,7 @@
 import html
 import json
 import logging
+import re
 import string
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ ENCODERS: tuple[Callable[[str], str], ...] = (
     lambda text: repr([text]),
     lambda text: repr(text.encode("utf-8", "replace")),
     lambda text: quote(text, safe="", errors="replace"),
+    lambda text: re.sub("%..", lambda match: match[0].lower(), quote(text, safe="", errors="replace")),
     lambda text: quote_plus(text, errors="replace"),
     lambda text: quote(quote(text, errors="replace")),
     html.escape,
