@@ -9,10 +9,11 @@ from typing import NamedTuple
 from flask import Flask
 
 from sluice_service import settings as environment
-from sluice_service.chat.agents import DEMO_AGENT, DEMO_PROVIDER, Agent, Agents, ProviderSpec, read_agents
+from sluice_service.chat.agents import DEMO_AGENT, DEMO_PROVIDER, Agent, Agents, AgentsError, ProviderSpec, read_agents
 from sluice_service.chat.chunking import split
 from sluice_service.chat.turn import Chat
 from sluice_service.generation.clocks import Clocks
+from sluice_service.generation.memory_log import MemoryLog
 from sluice_service.generation.pump import Pump
 from sluice_service.generation.registry import Registry
 from sluice_service.providers.base import Provider
@@ -45,7 +46,8 @@ def create_app(settings: Settings) -> Service:
     app.url_map.merge_slashes = False  # an address means one thing only
     pump = Pump()
     agents, providers = _agents(settings)
-    registry = Registry(pump, settings.max_log_bytes, settings.resume_ttl_seconds)
+    registry = Registry(pump, MemoryLog, settings.max_log_bytes, settings.resume_ttl_seconds)
+    _share(registry, pump, settings)
     chat = Chat(registry, providers, _clocks(settings), settings.max_stream_bytes)
     delivery = Delivery(pump, Departures(pump), settings.heartbeat_seconds)
     completions = Completions(
@@ -74,6 +76,25 @@ def _route(app: Flask, catalogue: Catalogue, completions: Completions, streams: 
     rule("/v1/chat/completions", "completions", completions.create, methods=["POST"])
     rule("/v1/streams/<stream_id>", "stream", streams.resume)
     rule("/v1/streams/<stream_id>/cancel", "cancel", streams.cancel, methods=["POST"])
+
+
+def _share(registry: Registry, pump: Pump, settings: Settings) -> None:
+    if settings.redis_url is None:
+        return
+    # Imported here: an instance of its own does without.
+    from sluice_service.generation.redis_instance import RedisInstance
+    from sluice_service.generation.redis_sharing import RedisSharing
+
+    join = partial(
+        RedisInstance,
+        settings.redis_url.get_secret_value(),
+        new_log=registry.new_log,
+        release_log=registry.release_log,
+        hear=registry.hear,
+        live_seconds=settings.timeout_seconds,
+        kept_seconds=settings.resume_ttl_seconds,
+    )
+    registry.share(RedisSharing(pump, join))
 
 
 def _say_the_limits(settings: Settings) -> None:
@@ -142,12 +163,11 @@ def _provider(name: str, spec: ProviderSpec, settings: Settings) -> Provider | N
     from sluice_service.providers.openai_sdk import OpenAIProvider
 
     base_url = settings.openai_base_url if name == "openai" and settings.openai_base_url else spec.base_url
-    return OpenAIProvider(
-        name=name,
-        base_url=base_url,
-        api_key=key,
-        split=partial(split, smallest=settings.chunk_size_min, largest=settings.chunk_size_max),
-    )
+    cut = partial(split, smallest=settings.chunk_size_min, largest=settings.chunk_size_max)
+    try:
+        return OpenAIProvider(name=name, base_url=base_url, api_key=key, split=cut)
+    except ValueError as error:
+        raise AgentsError(f"The provider {name} cannot be used: {error}") from error
 
 
 def _provider_key(name: str, spec: ProviderSpec, settings: Settings) -> str | None:

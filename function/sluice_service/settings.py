@@ -77,6 +77,9 @@ class Settings(BaseModel):
     """How much memory the logs of all streams may take together, in bytes."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 28)] = 8 << 20
     """The largest request body, in bytes."""
+    redis_url: SecretStr | None = None
+    """Redis (or Valkey, or Memorystore) through which instances share streams, like redis://host:6379/0.
+    Without it a stream can be continued on its own instance only."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may call, separated by commas, each like https://example.org; * for any."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -99,7 +102,7 @@ class Settings(BaseModel):
 
     def secrets(self) -> tuple[str, ...]:
         """The values that must never be seen."""
-        fields = (self.api_keys, self.openai_api_key)
+        fields = (self.api_keys, self.openai_api_key, self.redis_url)
         return tuple(value.get_secret_value() for value in fields if value is not None)
 
     def keys(self) -> tuple[KeySpec, ...]:

@@ -308,6 +308,18 @@ _KINDS = (
         "Ask for a shorter answer, or raise MAX_STREAM_BYTES.",
     ),
     ErrorKind(
+        "producer_lost", 502, True, _SERVER,
+        "The instance that produced this answer is gone.",
+        "It stopped without being able to finish; what was received so far is not the whole answer.",
+        "Send the request again, with the same Idempotency-Key if it had one.",
+    ),
+    ErrorKind(
+        "storage_unavailable", 503, True, _SERVER,
+        "The store that the service's instances share cannot be reached.",
+        "Whether another instance holds what was asked for cannot be known now.",
+        "Send the request again in a moment.",
+    ),
+    ErrorKind(
         "server_draining", 503, True, _SERVER,
         "This instance of the service is shutting down.",
         "It is being replaced or is no longer needed; that happens at every deployment.",

@@ -47,7 +47,7 @@ class Chat:
         """
         if turn.claim is None:
             return self._start(turn, dialect)
-        return self._registry.claims.get_or_start(turn.claim, lambda: self._start(turn, dialect))
+        return self._registry.claimed_or_started(turn.claim, turn.stream_id, lambda: self._start(turn, dialect))
 
     def _start(self, turn: Turn, dialect: Dialect) -> Generation:
         plan = Plan(

@@ -114,6 +114,10 @@ class Log(Protocol):
         """The frames after the first `cursor`, joined, and the cursor after them; many at once, but a bounded number."""
         ...
 
+    def raw(self, cursor: int) -> tuple[Sequence[bytes], Sequence[bytes], int]:
+        """Everything after the first `cursor` frames, unwrapped: payloads, closing frames, and the cursor after them."""
+        ...
+
     def subscribe(self, waiter: Waiter) -> None:
         """Wake this waiter from now on."""
         ...

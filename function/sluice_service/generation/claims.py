@@ -5,6 +5,7 @@ Source: the IETF's draft "The Idempotency-Key HTTP Header Field" (httpapi-idempo
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from sluice_service.generation.base import Stream
@@ -27,30 +28,45 @@ class Claim:
 
 
 class Claims:
-    """Who has claimed which key, in this process. Any thread may claim."""
+    """Who has claimed which key, in this process. Any thread may claim; of two that come at once one waits for the other."""
 
     def __init__(self) -> None:
-        # Held while a generation is started, which takes no time: of two that come at once, the second finds the first's.
+        # Guards the table; nothing is waited for under it.
         self._lock = threading.Lock()
-        self._claimed: dict[tuple[str, str, str], tuple[Claim, Stream]] = {}
+        self._claimed: dict[tuple[str, str, str], tuple[Claim, Future[Stream]]] = {}
 
     def get_or_start(self, claim: Claim, start: Callable[[], Stream]) -> Stream:
         """The stream under this claim, running or ended well; otherwise the one that `start` returns.
 
         A failed one is replaced, and an exception from `start` claims nothing. Raises `idempotency_mismatch`.
         """
-        with self._lock:
-            first, stream = self._claimed.get(claim.name, (claim, None))
-            if stream is not None and stream.record.error is None:
+        mine: Future[Stream] = Future()
+        while True:
+            with self._lock:
+                first, promised = self._claimed.setdefault(claim.name, (claim, mine))
+            if promised is mine:
+                return self._fulfil(claim, mine, start)
+            stream = promised.result()
+            if stream.record.error is None:
                 if first.digest != claim.digest:
                     raise SluiceError("idempotency_mismatch", param="Idempotency-Key")
                 return stream
-            stream = start()
-            self._claimed[claim.name] = (claim, stream)
-            return stream
+            self.release(claim, stream)
 
     def release(self, claim: Claim, stream: Stream) -> None:
         """Forget the claim, if it is still this stream's."""
         with self._lock:
-            if self._claimed.get(claim.name, (claim, None))[1] is stream:
+            held = self._claimed.get(claim.name)
+            if held is not None and held[1].done() and held[1].result() is stream:
                 del self._claimed[claim.name]
+
+    def _fulfil(self, claim: Claim, promise: Future[Stream], start: Callable[[], Stream]) -> Stream:
+        try:
+            stream = start()
+        except BaseException as error:
+            with self._lock:
+                del self._claimed[claim.name]
+            promise.set_exception(error)
+            raise
+        promise.set_result(stream)
+        return stream

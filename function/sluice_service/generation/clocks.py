@@ -35,7 +35,11 @@ class Watchdog:
     def heard(self) -> None:
         """An event arrived: the first token's clock stops, the idle clock starts again."""
         self._heard = self._loop.time()
-        self._answering = True
+        if not self._answering:
+            self._answering = True
+            # The idle clock may be the shorter one: the timer that was set for the first token would come too late.
+            self._timer.cancel()
+            self._timer = self._loop.call_at(self._deadline()[0], self._check)
 
     def stop(self) -> None:
         """Watch no more."""
@@ -50,7 +54,6 @@ class Watchdog:
 
     def _check(self) -> None:
         when, code, seconds = self._deadline()
-        # The first token's clock may be the timer that fires after the idle clock has taken over.
         if when <= self._loop.time():
             self._expire(SluiceError(code, seconds=seconds))
         else:

@@ -58,6 +58,7 @@ class Generation:
         self.owner = plan.owner
         self.kept = plan.grace_seconds is not None
         self.heartbeat = dialect.heartbeat
+        self.envelope = dialect.envelope
         self.state = State.CONNECTING
         self.record = Record()
         self.log = log
@@ -81,6 +82,10 @@ class Generation:
             self._aborted_by = error
             self._task.cancel()
 
+    def closing_frames(self, error: SluiceError) -> Sequence[bytes]:
+        """The frames that would end the stream with this error."""
+        return self._dialect.failure(error)
+
     def attach(self) -> None:
         """One reader more, on the pump's thread."""
         self._readers += 1
@@ -94,6 +99,11 @@ class Generation:
         if self._readers == 0 and not self.log.ended:
             grace = self._plan.grace_seconds or 0.0
             self._grace = asyncio.get_running_loop().call_later(grace, self.abort, SluiceError("cancelled"))
+
+    def linger(self) -> None:
+        """Somebody reads it on another instance: let the grace begin anew."""
+        self.attach()
+        self.detach()
 
     async def _run(self) -> None:
         watchdog = Watchdog(self._plan.clocks, self.abort)
@@ -175,4 +185,4 @@ class Generation:
         self.state = State.CANCELLED if error.code == "cancelled" else State.FAILED
         if error.code != "cancelled":
             write_error(error, cause)
-        self.log.end(self._dialect.failure(error))
+        self.log.end(self.closing_frames(error))

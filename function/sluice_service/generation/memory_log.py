@@ -68,6 +68,13 @@ class MemoryLog:
         last = closing[cursor - len(self._payloads) :]
         return data + b"".join(last), cursor + len(last)
 
+    def raw(self, cursor: int) -> tuple[Sequence[bytes], Sequence[bytes], int]:
+        """Everything after the first `cursor` frames, unwrapped: payloads, closing frames, and the cursor after them."""
+        closing = self._closing or ()
+        payloads = self._payloads[cursor:]
+        closing = closing[max(0, cursor - len(self._payloads)) :]
+        return payloads, closing, cursor + len(payloads) + len(closing)
+
     def subscribe(self, waiter: Waiter) -> None:
         """Wake this waiter from now on."""
         with self._waiters_lock:

@@ -1,17 +1,22 @@
-"""The generations of this process: started here, found here, kept for a while after their end, their memory bounded."""
+"""The streams that this process knows: started here, found here, kept for a while after their end, their memory bounded."""
 
 import asyncio
 import logging
+from collections.abc import Callable
+from typing import TypeAlias
 
-from sluice_service.generation.base import Envelope, Log
-from sluice_service.generation.claims import Claims
+from sluice_service.generation.base import Envelope, Log, Stream
+from sluice_service.generation.claims import Claim, Claims
 from sluice_service.generation.generation import Generation
-from sluice_service.generation.memory_log import MemoryLog
 from sluice_service.generation.pump import Pump
+from sluice_service.generation.sharing import Sharing
 from sluice_service.telemetry import entries
 from sluice_wire.errors import SluiceError
 
 RETRY_AFTER_SECONDS = 1.0
+
+MakeLog: TypeAlias = Callable[[Envelope, Callable[[int], object]], Log]
+"""Makes a log that tells how many bytes it has grown by, each time."""
 
 
 class Registry:
@@ -19,40 +24,102 @@ class Registry:
 
     Changed on the pump's thread, but for the entry that `start` makes; looking up is one atomic read on any thread.
     `max_log_bytes` bounds all logs together: the oldest ended one goes first, and with only live ones left a new
-    generation is refused.
+    generation is refused. With `share` other instances know these streams, and theirs are found here.
     """
 
-    def __init__(self, pump: Pump, max_log_bytes: int, resume_ttl_seconds: float) -> None:
-        self.claims = Claims()
+    def __init__(self, pump: Pump, make_log: MakeLog, max_log_bytes: int, resume_ttl_seconds: float) -> None:
+        self._claims = Claims()
         self._pump = pump
+        self._make_log = make_log
         self._max_log_bytes = max_log_bytes
         self._resume_ttl_seconds = resume_ttl_seconds
         self._log_bytes = 0
         self._kept: dict[str, Generation] = {}
         self._ended: dict[str, asyncio.TimerHandle] = {}
+        self._sharing: Sharing | None = None
+
+    @property
+    def outlives_the_process(self) -> bool:
+        """Whether a stream can be resumed when this process is gone."""
+        return self._sharing is not None
+
+    def share(self, sharing: Sharing) -> None:
+        """Share streams and claims with other instances; once, before the first stream."""
+        self._sharing = sharing
 
     def new_log(self, envelope: Envelope) -> Log:
         """A log whose memory is counted here."""
-        return MemoryLog(envelope, self._grew)
+        return self._make_log(envelope, self._grew)
+
+    def release_log(self, log: Log) -> None:
+        """Count its memory no more."""
+        self._log_bytes -= log.size_bytes
 
     def start(self, generation: Generation) -> None:
         """Begin a generation. Raises `over_capacity` when live logs hold all the memory there is for logs."""
         if self._log_bytes >= self._max_log_bytes and not self._ended:
             raise SluiceError("over_capacity", retry_after_seconds=RETRY_AFTER_SECONDS)
         self._kept[generation.stream_id] = generation
-        self._pump.post(generation.start, self._end)
+        self._pump.post(self._begin, generation)
 
-    def find(self, stream_id: str, owner: str) -> Generation:
-        """The caller's own generation. Raises `not_found` for any other, so that ids cannot be probed."""
-        generation = self._kept.get(stream_id)
-        if generation is None or generation.owner != owner or generation.heartbeat is None:
+    def claimed_or_started(self, claim: Claim, stream_id: str, start: Callable[[], Stream]) -> Stream:
+        """What holds the claim, on any instance; otherwise the stream of this id that `start` returns.
+
+        Raises `idempotency_mismatch`, and what `start` raises, which leaves the key unclaimed.
+        """
+        sharing = self._sharing
+        if sharing is None:
+            return self._claims.get_or_start(claim, start)
+
+        def start_unless_elsewhere() -> Stream:
+            elsewhere = sharing.claim(claim, stream_id)
+            if elsewhere is not None:
+                return elsewhere
+            try:
+                return start()
+            except SluiceError:
+                sharing.release(claim, stream_id)
+                raise
+
+        stream = self._claims.get_or_start(claim, start_unless_elsewhere)
+        if stream.stream_id not in self._kept:
+            # Another instance's: the claim stands in the shared store, and what mirrors it here is soon dropped.
+            self._claims.release(claim, stream)
+        return stream
+
+    def find(self, stream_id: str, owner: str) -> Stream:
+        """The caller's own stream. Raises `not_found` for any other, so that ids cannot be probed."""
+        stream: Stream | None = self._kept.get(stream_id)
+        if stream is None and self._sharing is not None:
+            stream = self._sharing.find(stream_id, owner)
+        if stream is None or stream.owner != owner or stream.heartbeat is None:
             raise SluiceError("not_found", path=f"/v1/streams/{stream_id}")
-        return generation
+        return stream
+
+    def hear(self, word: str, stream_id: str) -> None:
+        """What another instance says of a stream of this one, on the pump's thread: `cancelled` or `reading`."""
+        generation = self._kept.get(stream_id)
+        if generation is None:
+            return
+        if word == "cancelled":
+            generation.abort(SluiceError("cancelled"))
+        elif word == "reading":
+            generation.linger()
 
     def abort_all(self, error: SluiceError) -> None:
         """End every live generation with this error, on the pump's thread."""
         for generation in list(self._kept.values()):
             generation.abort(error)
+
+    def flush(self) -> None:
+        """Wait, for a bounded time, until the other instances know how everything ended."""
+        if self._sharing is not None:
+            self._sharing.flush()
+
+    def _begin(self, generation: Generation) -> None:
+        generation.start(self._end)
+        if self._sharing is not None and generation.kept:
+            self._sharing.publish(generation)
 
     def _grew(self, size_bytes: int) -> None:
         self._log_bytes += size_bytes
@@ -68,9 +135,9 @@ class Registry:
     def _drop(self, stream_id: str, reason: str) -> None:
         self._ended.pop(stream_id).cancel()
         generation = self._kept.pop(stream_id)
-        self._log_bytes -= generation.log.size_bytes
+        self.release_log(generation.log)
         if generation.claim is not None:
-            self.claims.release(generation.claim, generation)
+            self._claims.release(generation.claim, generation)
         entries.write(
             entries.STREAM_CLEANUP,
             "The stream's log was released.",

@@ -51,9 +51,12 @@ class Drain:
         open_requests = lifecycle.open_requests
         entries.write("draining", "SIGTERM: new requests are refused.", severity=logging.INFO, open_requests=open_requests)
         if not lifecycle.wait_until_idle(FINISH_SECONDS):
-            self._pump.post(self._registry.abort_all, SluiceError("server_draining", retry_after_seconds=1, resumable=False))
+            resumable = self._registry.outlives_the_process
+            error = SluiceError("server_draining", retry_after_seconds=1, resumable=resumable)
+            self._pump.post(self._registry.abort_all, error)
             if not lifecycle.wait_until_idle(TELL_SECONDS):
                 lifecycle.hang_up()
                 lifecycle.wait_until_idle(HANG_UP_SECONDS)
+        self._registry.flush()
         entries.write("drained", "The server may stop.", open_requests=lifecycle.open_requests)
         then()

@@ -7,6 +7,7 @@ import pytest
 from sluice_service.generation.attempts import Target
 from sluice_service.generation.clocks import Clocks
 from sluice_service.generation.generation import Generation, Plan
+from sluice_service.generation.memory_log import MemoryLog
 from sluice_service.generation.pump import Pump
 from sluice_service.generation.registry import Registry
 from sluice_service.providers.base import ModelCall
@@ -25,7 +26,7 @@ def pump() -> Iterator[Pump]:
 
 @pytest.fixture
 def registry(pump: Pump) -> Registry:
-    return Registry(pump, max_log_bytes=1 << 20, resume_ttl_seconds=60)
+    return Registry(pump, MemoryLog, max_log_bytes=1 << 20, resume_ttl_seconds=60)
 
 
 @pytest.fixture

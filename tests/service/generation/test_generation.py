@@ -1,6 +1,7 @@
 """One generation: its frames, its ends, its clocks, its upstreams."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -109,7 +110,9 @@ def test_answer_whose_tail_hangs_or_fails_is_whole_all_the_same(start: Start) ->
 )
 def test_each_clock_ends_a_silent_stream_by_its_own_name(start: Start, script: Any, clocks: Clocks, code: str) -> None:
     provider = ScriptedProvider(script)
+    began = time.monotonic()
     assert error_code(start(provider, clocks=clocks)) == code
+    assert time.monotonic() - began < 3, "by the shortest clock that runs, not by another one's timer"
     assert provider.closed.is_set()
 
 
