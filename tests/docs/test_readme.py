@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.servers import answers
+from tests.packaging.servers import answers, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,8 +58,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def port(checkout: Path) -> Iterator[int]:
     """The port of a function started by the README's command, with the README's key."""
     run(checkout, "bash", "-euc", block("sh", "hashlib"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        free = int(listener.getsockname()[1])
+    free = free_port()
     serve = commands_of(block("sh", "make serve"))
     process = subprocess.Popen(
         ["bash", "-euc", serve], cwd=checkout, env=environment(PORT=str(free)), start_new_session=True

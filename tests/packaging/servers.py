@@ -64,8 +64,7 @@ class Server:
 @contextmanager
 def started(command: Sequence[str | Path], cwd: Path, words: Path) -> Iterator[Server]:
     """A server in an environment that knows nothing of this checkout, answering; ended with the block."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
+    port = free_port()
     arguments = ["--target", "chat", "--host", "127.0.0.1", "--port", str(port)]
     with words.open("wb") as out:
         process = subprocess.Popen([*command, *arguments], cwd=cwd, env=_environment(), stdout=out, stderr=out)
@@ -77,6 +76,11 @@ def started(command: Sequence[str | Path], cwd: Path, words: Path) -> Iterator[S
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _environment() -> dict[str, str]:
