@@ -109,7 +109,8 @@ def _place(content: Mapping[str, Any], problem: Any) -> str:
     location = problem["loc"]
     if location[:1] == ("agents",) and len(location) > 1:
         agent = content["agents"][location[1]]
-        name = agent.get("id", f"number {location[1] + 1}") if isinstance(agent, dict) else location[1]
+        number = f"number {location[1] + 1}"
+        name = agent.get("id", number) if isinstance(agent, dict) else number
         return f"agent {name}: {'.'.join(map(str, location[2:])) or 'the table'}"
     return ".".join(map(str, location)) or "the file"
 
