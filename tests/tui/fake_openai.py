@@ -76,6 +76,8 @@ class FakeOpenAI:
 
     def __init__(self) -> None:
         self.models: list[dict[str, Any]] = [{"id": "fake", "object": "model"}]
+        self.models_gate = threading.Event()
+        self.models_gate.set()
         self.script: Sequence[Step] = whole("Hello", " world")
         self.scripts: list[Sequence[Step]] = []
         self.replies: dict[str, Reply] = {}
@@ -116,6 +118,7 @@ class FakeOpenAI:
             if reply := self.replies.get(handler.path):
                 _send(handler, reply)
             elif handler.path == "/v1/models":
+                assert self.models_gate.wait(WAIT_SECONDS)
                 _send(handler, Reply(200, {"object": "list", "data": self.models}))
             else:
                 self._stream(handler)

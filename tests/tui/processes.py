@@ -22,9 +22,9 @@ def alive_with(mark: str) -> list[int]:
     return found
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def wait_until(condition: Callable[[], bool], what: str | Callable[[], str], seconds: float = 15) -> None:
     """Poll until it holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what if isinstance(what, str) else what()}"
         time.sleep(0.02)

@@ -13,6 +13,7 @@ from sluice_tui.screens.chat import ChatScreen
 from sluice_tui.screens.help import HelpScreen
 
 _SECOND_PRESS_SECONDS = 2.0
+_LEAVE_SECONDS = 4
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -45,12 +46,21 @@ class ChatApp(App[None]):
     def on_mount(self) -> None:
         """Leave in order when the system asks: the terminal gets its own screen back."""
         loop = asyncio.get_running_loop()
+
+        def leave(number: int, _: object) -> None:
+            # Where the terminal is gone, Textual waits for its writer thread for ever; the alarm's default is the end.
+            signal.alarm(_LEAVE_SECONDS)
+            loop.call_soon_threadsafe(self.exit, None, 128 + number)
+
         for number in _ENDING_SIGNALS:
-            loop.add_signal_handler(number, self.exit, None, 128 + number)
+            # Not the loop's own handlers: they would not run while the loop is stuck in a write.
+            signal.signal(number, leave)
 
     async def on_unmount(self) -> None:
         """Hang up, and end the local function."""
         await self._connection.aclose()
+        for number in _ENDING_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
 
     def action_help(self) -> None:
         """Show what the keys do, or stop showing it."""

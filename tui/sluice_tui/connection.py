@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Self
 
+import httpx
+
 from sluice_tui.api import Agent, Api, Endpoint
 from sluice_tui.errors import ClientError, client_error
 from sluice_tui.local_function import LocalFunction
@@ -40,8 +42,8 @@ class Connection:
 
     @property
     def place(self) -> str:
-        """Where it leads, in a word or two."""
-        return self._server.url.partition("://")[2] if isinstance(self._server, Endpoint) else "local"
+        """Where it leads, in a word."""
+        return httpx.URL(self._server.url).netloc.decode() if isinstance(self._server, Endpoint) else "local"
 
     async def line(self) -> Line:
         """The line, opened if it is not, or if the local function has died since. Raises ClientError."""

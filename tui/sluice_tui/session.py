@@ -11,6 +11,9 @@ from typing import Any
 from sluice_wire.errors import ErrorReport
 from sluice_wire.events import Delta, Event, Finish, Usage
 
+MIN_SPAN_SECONDS = 0.05
+"""An answer that came faster has no pace worth telling."""
+
 
 class TurnState(StrEnum):
     """Where a turn stands."""
@@ -116,7 +119,7 @@ class Turn:
     def _rate(self, tokens: int) -> float | None:
         """Over the intervals between chunks: the wait for the first one is told by itself."""
         span = 0.0 if self._first_at is None else self._last_at - self._first_at
-        return tokens * (self._chunks - 1) / self._chunks / span if span > 0 else None
+        return tokens * (self._chunks - 1) / self._chunks / span if span >= MIN_SPAN_SECONDS else None
 
     def _end(self, state: TurnState, now: float) -> None:
         self.state = state

@@ -39,6 +39,7 @@ class ErrorPanel(Vertical, can_focus=True):
         yield Static(f"→ {self.report.action}", markup=False, classes="action")
         yield Static(reference(self.report), markup=False, classes="reference")
         with Horizontal(classes="buttons"):
+            yield Static("Tab, then", markup=False, classes="hint")
             for label, name in (("r  Try again", "retry"), ("c  Copy", "copy")):
                 button = Button(label, id=name, compact=True)
                 button.can_focus = False
@@ -47,7 +48,7 @@ class ErrorPanel(Vertical, can_focus=True):
     def settle(self) -> None:
         """Leave it as a record."""
         self.can_focus = False
-        self.query_one("#retry").display = False
+        self.query(".hint, #retry").set(display=False)
 
     @on(Button.Pressed, "#retry")
     def action_retry(self) -> None:

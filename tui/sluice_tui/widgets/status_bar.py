@@ -31,7 +31,7 @@ def measured(measures: Measures) -> list[str]:
     if measures.first_token_ms is not None:
         parts.append(f"first token {measures.first_token_ms:,.0f} ms")
     if measures.tokens_per_second is not None:
-        parts.append(f"{measures.tokens_per_second:,.0f} tokens/s")
+        parts.append(f"{measures.tokens_per_second:,.0f} tok/s")
     if measures.tokens:
         parts.append(f"{'' if measures.tokens_exact else '~'}{measures.tokens:,} tokens")
     return [*parts, f"{measures.elapsed_seconds:.1f} s"]

@@ -1,0 +1,239 @@
+"""The real thing: the chat in a terminal that interprets what it is sent. Pilot writes no terminal bytes; this does."""
+
+import os
+import re
+import secrets
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sluice_wire.errors import SluiceError
+from tests.tui.fake_openai import HANG, FakeOpenAI, Reply, whole
+from tests.tui.processes import MARK, alive_with, wait_until
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+SLUICE = f"{shlex.quote(sys.executable)} -c 'import sys; from sluice_tui.cli import main; sys.exit(main())'"
+
+
+class Tmux:
+    """A tmux server of its own with one pane, in which the shell starts one command."""
+
+    def __init__(self, socket: Path, command: str, width: int, height: int, environment: dict[str, str]) -> None:
+        self._base = ["tmux", "-S", str(socket), "-f", "/dev/null"]
+        size = ["-x", str(width), "-y", str(height)]
+        self._environment = environment
+        self._run("new-session", "-d", "-s", "main", *size, f"{command}; echo left with $?; exec cat")
+
+    def _run(self, *arguments: str) -> str:
+        result = subprocess.run(
+            [*self._base, *arguments], env=self._environment, capture_output=True, text=True, timeout=20, check=True
+        )
+        return result.stdout
+
+    def keys(self, *keys: str) -> None:
+        self._run("send-keys", "-t", "main", *keys)
+
+    def type(self, text: str) -> None:
+        self._run("send-keys", "-t", "main", "-l", text)
+
+    def screen(self) -> str:
+        return self._run("capture-pane", "-p", "-t", "main")
+
+    def colours(self) -> set[tuple[str, ...]]:
+        """Every red, green and blue of the pane's text and background."""
+        return set(re.findall(r"[34]8;2;(\d+);(\d+);(\d+)", self._run("capture-pane", "-e", "-p", "-t", "main")))
+
+    def value(self, name: str) -> str:
+        return self._run("display-message", "-p", "-t", "main", f"#{{{name}}}").rstrip("\n")
+
+    def buffers(self) -> str:
+        return self._run("list-buffers")
+
+    def until(self, text: str) -> str:
+        wait_until(lambda: text in self.screen(), lambda: f"{text!r} on the screen:\n{self.screen()}", seconds=20)
+        return self.screen()
+
+    def close(self) -> None:
+        self._run("kill-server")
+
+
+class Desk:
+    """Starts the chat in a terminal, and sees that everything ends with the test."""
+
+    def __init__(self) -> None:
+        self.mark = secrets.token_hex(8)
+        self._open: list[Tmux] = []
+
+    def chat(self, *arguments: str, width: int = 80, height: int = 24, **environment: str) -> Tmux:
+        # pytest-xdist sets COLUMNS, which would win over the terminal's own width.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "TMUX", "COLUMNS"))}
+        command = shlex.join(["env", f"{MARK}={self.mark}", "TERM=tmux-256color"]) + f" {SLUICE} {shlex.join(arguments)}"
+        # A socket's path may have 107 bytes only.
+        socket = Path("/tmp") / f"sluice-{secrets.token_hex(6)}"
+        self._open.append(Tmux(socket, command, width, height, {**kept, **environment}))
+        # What is typed before the chat has taken the terminal over is changed by it: Enter would be a new line.
+        self._open[-1].until("F1: help")
+        return self._open[-1]
+
+    def close(self) -> None:
+        while self._open:
+            self._open.pop().close()
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    desk = Desk()
+    yield desk
+    desk.close()
+    wait_until(lambda: not alive_with(desk.mark), "the end of every process")
+
+
+def test_the_local_function_answers_in_the_terminal_and_nothing_is_left(desk: Desk) -> None:
+    """What a newcomer does: start it, ask, look, leave."""
+    tmux = desk.chat(DEMO_TOKENS_PER_SECOND="200")
+    tmux.until("● local · Demo")
+    tmux.type("Tell me about rivers")
+    tmux.keys("Enter")
+
+    screen = tmux.until("▍")
+    assert "first token" in tmux.until("tok/s")
+    assert "rivers" in screen
+    wait_until(lambda: "▍" not in tmux.screen(), "the end of the answer")
+
+    tmux.keys("C-q")
+    tmux.until("left with 0")
+    wait_until(lambda: not alive_with(desk.mark), "the end of every process", seconds=8)
+
+
+def test_escape_stops_the_answer(desk: Desk, server: FakeOpenAI) -> None:
+    server.script = ["partial text", HANG]
+    tmux = desk.chat("--url", server.url)
+    tmux.type("hi")
+    tmux.keys("Enter")
+    tmux.until("partial text▍")
+
+    tmux.keys("Escape")
+
+    assert "partial text" in tmux.until("You stopped this answer.")
+    assert server.completions[0].gone.wait(5)
+
+
+def test_what_a_hostile_model_sends_reaches_nothing_but_the_eye(desk: Desk, server: FakeOpenAI) -> None:
+    attacks = {
+        "title": "\x1b]0;OWNED\x07\x1b]2;OWNED\x1b\\",
+        "clipboard": "\x1b]52;c;T1dORUQ=\x07",
+        "device control": "\x1bPtmux;\x1b\x1b]0;OWNED\x07\x1b\\",
+        "screen": "\x1b[2J\x1b[H\x1b[?1049l\x1bc",
+        "8-bit": "\x9d0;OWNED\x9c\x9b2J",
+        "link": "\x1b]8;;http://evil.test\x1b\\here\x1b]8;;\x1b\\",
+        "entity": "&#x9b;2J&#27;]0;OWNED&#7;",
+    }
+    server.models = [{"id": "x", "name": "n\x1b]0;OWNED\x07ame"}]
+    server.script = whole(*(f"{name}: {attack}\n\n" for name, attack in attacks.items()), "`\x1b]0;OWNED\x07`", "\n\nsafe")
+    tmux = desk.chat("--url", server.url, width=100, height=40)
+    title = tmux.value("pane_title")
+    tmux.until("● 127.0.0.1")
+    tmux.type("hi")
+    tmux.keys("Enter")
+
+    screen = tmux.until("safe")
+
+    for part in (
+        "title: ␛]0;OWNED␇",
+        "clipboard: ␛]52;c;T1dORUQ=␇",
+        "screen: ␛[2J␛[H␛[?1049l␛c",
+        "⟨U+009B⟩2J",
+        "n␛]0;OWNED␇ame",
+    ):
+        assert part in screen
+    assert tmux.value("pane_title") == title
+    assert tmux.value("alternate_on") == "1"
+    assert tmux.buffers() == ""
+
+
+def test_a_wrong_key_is_a_panel_and_the_message_is_kept(desk: Desk, server: FakeOpenAI) -> None:
+    told = SluiceError("invalid_credentials").report("corr-77").to_openai()
+    server.replies["/v1/models"] = Reply(401, told)
+    tmux = desk.chat("--url", server.url, SLUICE_API_KEY="sk-wrong")
+    tmux.type("my message")
+    tmux.keys("Enter")
+
+    tmux.until("my message")
+    screen = tmux.until("invalid_credentials · corr-77")
+    assert "The API key is not valid here." in screen
+    assert "sk-wrong" not in screen
+
+    server.replies.clear()
+    tmux.keys("Tab")
+    wait_until(lambda: "Tab, then" not in tmux.screen(), "the panel's focus")
+    tmux.keys("r")
+    assert "my message" in tmux.until("Hello world")
+
+
+def test_a_narrow_terminal_shows_question_answer_and_prompt(desk: Desk, server: FakeOpenAI) -> None:
+    gate = threading.Event()
+    server.script = ["A list:\n\n- one\n- two", gate, *whole("\n- three")]
+    tmux = desk.chat("--url", server.url, width=40, height=20)
+    tmux.type("count")
+    tmux.keys("Enter")
+
+    tmux.until("two▍")
+    gate.set()
+
+    screen = tmux.until("7 tokens")
+    assert [line.strip() for line in screen.splitlines() if "•" in line] == ["• one", "• two", "• three"]
+    assert "▌ count" in screen
+    assert "Ask something" in screen
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_ends_the_chat_and_its_function(desk: Desk, number: signal.Signals) -> None:
+    tmux = desk.chat()
+    tmux.until("● local · Demo")
+
+    os.kill(min(alive_with(desk.mark)), number)
+
+    code = 128 + number
+    screen = tmux.until(f"left with {code}")
+    wait_until(lambda: not alive_with(desk.mark), "the end of every process", seconds=8)
+    if number is not signal.SIGKILL:
+        assert "Ask something" not in screen
+        assert tmux.value("alternate_on") == "0"
+
+
+def test_a_closed_window_leaves_no_process(desk: Desk) -> None:
+    desk.chat().until("● local · Demo")
+
+    desk.close()
+
+    wait_until(lambda: not alive_with(desk.mark), "the end of every process", seconds=8)
+
+
+def test_ctrl_c_twice_leaves(desk: Desk, server: FakeOpenAI) -> None:
+    tmux = desk.chat("--url", server.url)
+    tmux.until("● 127.0.0.1")
+
+    tmux.keys("C-c")
+    tmux.until("Press Ctrl+C again")
+    tmux.keys("C-c")
+
+    tmux.until("left with 0")
+
+
+def test_no_color_is_respected(desk: Desk, server: FakeOpenAI) -> None:
+    server.script = whole("**bold** text")
+    tmux = desk.chat("--url", server.url, NO_COLOR="1")
+    tmux.until("● 127.0.0.1")
+    tmux.type("hi")
+    tmux.keys("Enter")
+    tmux.until("bold text")
+
+    assert all(red == green == blue for red, green, blue in tmux.colours())
