@@ -77,6 +77,9 @@ class Settings(BaseModel):
     """How much memory the logs of all streams may take together, in bytes."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 28)] = 8 << 20
     """The largest request body, in bytes."""
+    ticket_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+    """What tickets are signed with, at least 16 characters, the same on every instance.
+    Random for each process when unset: a ticket is then good on one instance only, until it stops."""
     redis_url: SecretStr | None = None
     """Redis (or Valkey, or Memorystore) through which instances share streams, like redis://host:6379/0.
     Without it a stream can be continued on its own instance only."""
@@ -102,7 +105,7 @@ class Settings(BaseModel):
 
     def secrets(self) -> tuple[str, ...]:
         """The values that must never be seen."""
-        fields = (self.api_keys, self.openai_api_key, self.redis_url)
+        fields = (self.api_keys, self.openai_api_key, self.ticket_secret, self.redis_url)
         return tuple(value.get_secret_value() for value in fields if value is not None)
 
     def keys(self) -> tuple[KeySpec, ...]:

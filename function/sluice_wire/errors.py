@@ -230,6 +230,18 @@ _KINDS = (
         "Use a new key for a new request.",
     ),
     ErrorKind(
+        "rate_limited", 429, True, _RATE,
+        "You have sent {limit} messages within the last hour.",
+        "Each user may send that many an hour; a message counts until an hour has passed since it was sent.",
+        "Send it again after the time in Retry-After, or ask whoever runs this service for a higher limit.",
+    ),
+    ErrorKind(
+        "too_many_streams", 429, True, _RATE,
+        "You have {limit} answers running already.",
+        "Each user may have that many at the same time, on all connections together.",
+        "Wait until one of them ends, or cancel one, then send the request again.",
+    ),
+    ErrorKind(
         "upstream_rate_limited", 429, True, _RATE,
         "The model's provider is limiting requests.",
         "Its rate limit for this service is used up for the moment.",

@@ -74,4 +74,4 @@ def test_parts_are_complete_even_without_data(kind: errors.ErrorKind) -> None:
 
     assert report.correlation_id == "an-id"
     assert all("{" not in part for part in (report.what, report.why, report.action))
-    assert names <= {None, "problem", "param", "model", "path", "method", "limit_bytes", "seconds", "content_type"}
+    assert names <= {None, "problem", "param", "model", "path", "method", "limit", "limit_bytes", "seconds", "content_type"}
