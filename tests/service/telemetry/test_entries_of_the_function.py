@@ -92,7 +92,7 @@ def test_every_entry_of_a_good_answer_is_traced(
     client: httpx.Client, log: GrowingLog, upstream: ScriptedUpstream, headers: dict[str, str], stream: bool
 ) -> None:
     upstream.script = answer("one", " two")
-    reply = ask(client, headers, path=f"{PATH}?token=hidden-in-the-query", stream=stream)
+    reply = ask(client, headers, path=f"{PATH}?colour=hidden-in-the-query", stream=stream)
     entries = entries_of(log, reply)
     events = [entry["event"] for entry in entries]
     assert events.count("request_received") == events.count("response_complete") == 1
