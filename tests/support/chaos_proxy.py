@@ -66,12 +66,11 @@ class ChaosProxy:
     `plans` may be extended at any time; `connections` and `injected` count what came and which faults happened.
     """
 
-    def __init__(self, target_port: int, plans: Sequence[Plan] = (), *, trickle_pause_seconds: float = 0.0) -> None:
+    def __init__(self, target_port: int, plans: Sequence[Plan] = ()) -> None:
         self.plans: deque[Plan] = deque(plans)
         self.connections = 0
         self.injected = 0
         self._target_port = target_port
-        self._trickle_pause_seconds = trickle_pause_seconds
         self._ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
         self._open: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._run, name="chaos proxy", daemon=True)
@@ -177,7 +176,7 @@ class ChaosProxy:
             await writer.drain()
             limit = None if limit is None else limit - len(data)
             if piece_bytes == 1:
-                await asyncio.sleep(self._trickle_pause_seconds)
+                await asyncio.sleep(0)  # so that each byte is a segment of its own
         return True
 
 

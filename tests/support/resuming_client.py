@@ -3,16 +3,21 @@
 Deliberately not the terminal's own client: what it shows is that the service needs no more than this.
 """
 
-import http.client
+import contextlib
 import json
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
+
+import httpx
 
 from sluice_wire.decoder import Decoder
 
 PATH = "/v1/chat/completions"
 LAST = (b"data: [DONE]", b'data: {"error"')
+
+_TLS = ssl.create_default_context()  # made once: it takes longer than a whole answer
 
 
 @dataclass
@@ -21,6 +26,7 @@ class Reading:
 
     stream_id: str = ""
     frames: list[bytes] = field(default_factory=list)
+    heartbeats: int = 0
     connections: int = 0
 
     @property
@@ -40,35 +46,62 @@ def texts(raw: bytes) -> Iterator[str]:
     """The pieces of content in a stream's bytes."""
     for event in Decoder().feed(raw):
         body = {} if event.data == "[DONE]" else json.loads(event.data)
-        yield from (choice["delta"].get("content") or "" for choice in body.get("choices", ()))
+        yield from (choice.get("delta", {}).get("content") or "" for choice in body.get("choices", ()))
 
 
-def read_whole(port: int, key: str, body: dict[str, Any], idempotency_key: str, attempts: int = 60) -> Reading:
-    """Ask, and go on after each drop until the last frame; the POST is repeated while no stream id is known."""
-    headers = {"authorization": f"Bearer {key}", "content-type": "application/json", "idempotency-key": idempotency_key}
-    reading = Reading()
-    while not reading.ended and reading.connections < attempts:
+class ResumingClient(contextlib.ExitStack):
+    """Speaks to one port with one key; every request has a connection of its own."""
+
+    def __init__(self, port: int, key: str) -> None:
+        super().__init__()
+        self._url = f"http://127.0.0.1:{port}"
+        self._headers = {"authorization": f"Bearer {key}"}
+
+    def __enter__(self) -> Self:
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._http = self.enter_context(
+            httpx.Client(base_url=self._url, headers=self._headers, limits=limits, verify=_TLS, timeout=20)
+        )
+        return self
+
+    def read_whole(self, body: dict[str, Any], idempotency_key: str, attempts: int = 60) -> Reading:
+        """Ask, and go on after each drop until the last frame; the POST is repeated while no stream id is known."""
+        reading = Reading()
+        while not reading.ended and reading.connections < attempts:
+            with contextlib.suppress(httpx.TransportError):  # dropped: what was whole is kept
+                response = self.resume(reading) if reading.stream_id else self.ask(reading, body, idempotency_key)
+                take(response, reading)
+        return reading
+
+    def read_on(self, reading: Reading) -> None:
+        """Resume until the last frame."""
+        while not reading.ended:
+            with contextlib.suppress(httpx.TransportError):
+                take(self.resume(reading), reading)
+
+    def ask(self, reading: Reading, body: dict[str, Any], idempotency_key: str) -> httpx.Response:
+        """Send the POST; its response, which is still to be read."""
+        request = self._http.build_request("POST", PATH, json=body, headers={"idempotency-key": idempotency_key})
+        return self._send(request, reading)
+
+    def resume(self, reading: Reading) -> httpx.Response:
+        """Send the GET for all that the reading lacks."""
+        cursor = {"starting_after": len(reading.frames)}
+        return self._send(self._http.build_request("GET", f"/v1/streams/{reading.stream_id}", params=cursor), reading)
+
+    def _send(self, request: httpx.Request, reading: Reading) -> httpx.Response:
         reading.connections += 1
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-        try:
-            if reading.stream_id:
-                connection.request(
-                    "GET", f"/v1/streams/{reading.stream_id}?starting_after={len(reading.frames)}", headers=headers
-                )
-            else:
-                connection.request("POST", PATH, json.dumps(body), headers)
-            _take(connection.getresponse(), reading)
-        except (OSError, http.client.HTTPException):
-            pass  # dropped: what was whole is kept
-        finally:
-            connection.close()
-    return reading
+        response = self._http.send(request, stream=True)
+        reading.stream_id = response.headers.get("x-stream-id", reading.stream_id)
+        return response
 
 
-def _take(response: http.client.HTTPResponse, reading: Reading) -> None:
-    assert response.status in (200, 204), response.read()
-    reading.stream_id = response.headers.get("x-stream-id", reading.stream_id)
-    unfinished = b""
-    while piece := response.read1():
-        *blocks, unfinished = (unfinished + piece).split(b"\n\n")
-        reading.frames += [block + b"\n\n" for block in blocks if block.startswith(b"data:")]
+def take(response: httpx.Response, reading: Reading) -> None:
+    """Read until the end, or until the drop, which is raised; what was whole by then is kept."""
+    with contextlib.closing(response):
+        assert response.status_code in (200, 204), response.read()
+        unfinished = b""
+        for piece in response.iter_raw():
+            *blocks, unfinished = (unfinished + piece).split(b"\n\n")
+            reading.frames += [block + b"\n\n" for block in blocks if block.startswith(b"data:")]
+            reading.heartbeats += blocks.count(b": ping")
