@@ -47,9 +47,6 @@ class CloudHandler(NeverRaises, StructuredLogHandler):
         line = self._line(entry, record)
         return line if len(line) <= MAX_LINE_CHARACTERS else self._line(entry.shortened(), record)
 
-    def emit_instrumentation_info(self) -> None:
-        """Nothing: the library would announce itself in an entry without time or trace."""
-
     def _line(self, entry: Entry, record: logging.LogRecord) -> str:
         clean = logging.makeLogRecord(
             {

@@ -24,6 +24,21 @@ class Unprintable:
         raise LookupError("sk-inside-the-object")
 
 
+class Bottomless:
+    def __str__(self) -> str:
+        return str(self)
+
+
+def fall(depth: int) -> None:
+    if depth:
+        rise(depth - 1)
+    raise LookupError("the bottom")
+
+
+def rise(depth: int) -> None:
+    fall(depth)
+
+
 def raised(text: str) -> ValueError:
     try:
         raise ValueError(text)  # noqa: TRY301  # it shall have a traceback
@@ -140,6 +155,14 @@ def test_traceback_is_where_error_reporting_looks_for_it(cloud: Logged) -> None:
     assert cloud.document["stack_trace"].startswith("Traceback (most recent call last):\n")
 
 
+def test_long_traceback_is_told_from_where_it_was_raised(either: Logged) -> None:
+    with pytest.raises(LookupError) as caught:
+        fall(350)
+    write("error_occurred", "failed", error=caught.value)
+    assert "LookupError: the bottom" in either.text
+    assert "(cut;" not in either.text
+
+
 @pytest.mark.parametrize("cloud", [False, True], ids=["readable", "cloud"])
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT)
 @settings(max_examples=200, deadline=None)
@@ -177,23 +200,31 @@ def test_fields_cannot_take_the_place_of_what_the_entry_says_itself(cloud: Logge
     assert not document["time"].startswith("1970")
 
 
-@pytest.mark.parametrize("host", ["example.org", "exa mple<>", ""])
+@pytest.mark.parametrize("host", ["trusted.example", "untrusted.example"])
 def test_nothing_is_guessed_from_the_request_that_flask_serves(cloud: Logged, host: str) -> None:
     app = flask.Flask("test")
-    headers = {
-        "User-Agent": "a-browser",
-        "Host": host,
-        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-    }
+    app.config["TRUSTED_HOSTS"] = ["trusted.example"]
+    headers = {"Host": host, "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
     with app.test_request_context("/chat/stream?token=abc", headers=headers):
         write("request_received", "hello")
+    assert cloud.document["message"] == "hello"
     assert not {"httpRequest", "logging.googleapis.com/trace"} & set(cloud.document)
     assert "abc" not in cloud.text
 
 
+def test_what_another_library_hands_to_googles_handler_never_raises(cloud: Logged) -> None:
+    logging.getLogger("some.library").warning("hello", extra={"http_request": Unprintable(), "labels": 1, "trace": "forged"})
+    assert cloud.document["message"] == "hello"
+    assert "logging.googleapis.com/trace" not in cloud.document
+
+
 @pytest.mark.parametrize("cloud", [False, True], ids=["readable", "cloud"])
 @pytest.mark.parametrize("raise_exceptions", [True, False])
-@pytest.mark.parametrize("value", [Unprintable(), {Unprintable(): 1}, [[Unprintable()]]], ids=["value", "name", "nested"])
+@pytest.mark.parametrize(
+    "value",
+    [Unprintable(), {Unprintable(): 1}, [[Unprintable()]], Bottomless()],
+    ids=["value", "name", "nested", "bottomless"],
+)
 def test_what_cannot_be_written_never_raises_and_tells_nothing_of_itself(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

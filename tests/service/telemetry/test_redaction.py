@@ -171,6 +171,11 @@ def test_what_stands_around_a_secret_stays_readable() -> None:
     assert redact("sent Bearer abc and left") == f"sent Bearer {REDACTED} and left"
 
 
+@pytest.mark.parametrize("value", ["abc(def)ghi", "(abc)def", "[abc]def", "f('abc')def"])
+def test_brackets_do_not_end_what_is_hidden(value: str) -> None:
+    assert Redactor(())(f"token={value} and more") == f"token={REDACTED} and more"
+
+
 def test_private_keys_are_hidden_also_when_they_are_cut_off() -> None:
     pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIB\nVgIB\n-----END RSA PRIVATE KEY-----"
     assert Redactor(())(f"a {pem} b") == f"a {REDACTED} b"

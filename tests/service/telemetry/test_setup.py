@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 import subprocess
@@ -37,7 +38,7 @@ def run(*, cloud: bool, project: str | None) -> subprocess.CompletedProcess[str]
 @pytest.mark.parametrize("project", ["a-project", None])
 def test_cloud_run_gets_json_on_standard_output_without_any_network_call(project: str | None) -> None:
     done = run(cloud=True, project=project)
-    assert '"message": "hello"' in done.stdout
+    assert [json.loads(line)["message"] for line in done.stdout.splitlines()] == ["hello"]
     assert done.stderr == ""
 
 
