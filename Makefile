@@ -15,6 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 setup: $(READY) ## Only prepare the virtual environment; every other command does it too
+	@:
 
 chat: $(READY) ## Chat in the terminal; options go in ARGS="…"
 	@tools/with_environment_file.sh $(RUN)/sluice $(ARGS)
