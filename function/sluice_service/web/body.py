@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]  # gunicorn ships no types
 from werkzeug.wsgi import get_content_length
 
 from sluice_wire.errors import SluiceError
@@ -21,8 +22,8 @@ _PIECE_BYTES = 1 << 16
 def read_json(environ: "WSGIEnvironment", max_bytes: int) -> dict[str, Any]:
     """The JSON object in the body.
 
-    Raises `unsupported_media_type`, `request_too_large`, `request_timeout`, and `invalid_request` for all that is not
-    JSON by RFC 8259: NaN, lone surrogates, invalid UTF-8.
+    Raises `unsupported_media_type`, `request_too_large`, `request_timeout`, and `invalid_request` for a body that breaks
+    off and for all that is not JSON by RFC 8259: NaN, lone surrogates, invalid UTF-8.
     """
     content_type = environ.get("CONTENT_TYPE", "")
     if content_type.partition(";")[0].strip().lower() != "application/json":
@@ -53,6 +54,9 @@ def _read(environ: "WSGIEnvironment", max_bytes: int) -> bytes:
             left -= len(piece)
     except TimeoutError:
         raise SluiceError("request_timeout", seconds=READ_TIMEOUT_SECONDS) from None
+    except (OSError, ParseException):
+        problem = "it breaks off, or its chunks are not framed as HTTP asks."
+        raise SluiceError("invalid_request", param="body", problem=problem) from None
     finally:
         if connection is not None:
             connection.settimeout(None)
