@@ -113,7 +113,7 @@ def test_turn_is_admitted_while_redis_is_down_and_one_entry_says_so(
     redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis.stop()
-    user = someone(RedisQuotas(redis.url), streams=2)
+    user = someone(RedisQuotas(redis.url, now=Clock()), streams=2)
 
     with caplog.at_level(logging.WARNING):
         user.acquire()
@@ -124,7 +124,7 @@ def test_turn_is_admitted_while_redis_is_down_and_one_entry_says_so(
 
 
 def test_what_was_counted_before_redis_went_down_still_holds(redis: RedisServer) -> None:
-    user = someone(RedisQuotas(redis.url), streams=2, messages=4)
+    user = someone(RedisQuotas(redis.url, now=Clock()), streams=2, messages=4)
     leases = [user.acquire(), user.acquire()]
     redis.stop()
 
@@ -208,7 +208,7 @@ def test_redis_that_never_answers_holds_up_one_turn_for_a_bounded_time() -> None
 
 
 def test_flush_gives_up_after_a_bounded_time(redis: RedisServer) -> None:
-    quotas = RedisQuotas(redis.url)
+    quotas = RedisQuotas(redis.url, now=Clock())
     user = someone(quotas)
     lease = user.acquire()
     redis.stop()
