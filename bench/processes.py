@@ -53,11 +53,14 @@ def function(upstream_port: int) -> Iterator[tuple[int, int]]:
             start_new_session=True,
         )
         try:
-            _wait_until_healthy(port, process)
+            if not _becomes_healthy(port, process):
+                log.seek(0)
+                raise SystemExit(f"the function did not start:\n{log.read().decode(errors='replace')}")
             yield process.pid, port
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def cpu_seconds(root: int) -> float:
@@ -86,7 +89,7 @@ def _tree(root: int) -> Iterator[int]:
             yield from _tree(int(child))
 
 
-def _wait_until_healthy(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _becomes_healthy(port: int, process: "subprocess.Popen[bytes]") -> bool:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -94,5 +97,5 @@ def _wait_until_healthy(port: int, process: "subprocess.Popen[bytes]") -> None:
         except OSError:
             time.sleep(0.05)
         else:
-            return
-    raise SystemExit("the function did not start")
+            return True
+    return False
