@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from sluice_service.quotas.base import LimitReached
+from sluice_service.quotas.base import LimitReached, Limits
 from sluice_service.quotas.redis import ANSWER_SECONDS, PAUSE_SECONDS, RedisQuotas
 from tests.service.quotas.backends import Clock, User, someone
 from tests.support.redis_server import RedisServer
@@ -94,6 +94,18 @@ def test_what_another_instance_used_up_is_not_counted_here(shared_redis: RedisSe
 
     assert refused == [False] * 3
     assert user.acquire().standing.remaining == 98
+
+
+def test_message_refused_for_another_instances_takes_no_place(shared_redis: RedisServer) -> None:
+    here, there = RedisQuotas(shared_redis.url), RedisQuotas(shared_redis.url)
+    user = someone(here, streams=2, messages=1)
+    lease = elsewhere(user, there).acquire()
+
+    assert not is_admitted(user)
+    lease.release()
+
+    generous = User(there, Limits(streams=2, messages_per_hour=9), user.name)
+    assert [is_admitted(generous) for _ in range(3)] == [True, True, False]
 
 
 def test_every_key_in_redis_expires(redis: RedisServer) -> None:
