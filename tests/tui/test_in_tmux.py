@@ -73,8 +73,7 @@ class Desk:
         self._open: list[Tmux] = []
 
     def chat(self, *arguments: str, width: int = 80, height: int = 24, **environment: str) -> Tmux:
-        # pytest-xdist sets COLUMNS, which would win over the terminal's own width.
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "TMUX", "COLUMNS"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "TMUX"))}
         command = shlex.join(["env", f"{MARK}={self.mark}", "TERM=tmux-256color"]) + f" {SLUICE} {shlex.join(arguments)}"
         # A socket's path may have 107 bytes only.
         socket = Path("/tmp") / f"sluice-{secrets.token_hex(6)}"
@@ -137,7 +136,9 @@ def test_what_a_hostile_model_sends_reaches_nothing_but_the_eye(desk: Desk, serv
         "entity": "&#x9b;2J&#27;]0;OWNED&#7;",
     }
     server.models = [{"id": "x", "name": "n\x1b]0;OWNED\x07ame"}]
-    server.script = whole(*(f"{name}: {attack}\n\n" for name, attack in attacks.items()), "`\x1b]0;OWNED\x07`", "\n\nsafe")
+    server.script = whole(
+        *(f"{name}: {attack}\n\n" for name, attack in attacks.items()), "```\n\x1b]0;FENCE\x07\n```", "\n\nsafe"
+    )
     tmux = desk.chat("--url", server.url, width=100, height=40)
     title = tmux.value("pane_title")
     tmux.until("● 127.0.0.1")
@@ -152,6 +153,7 @@ def test_what_a_hostile_model_sends_reaches_nothing_but_the_eye(desk: Desk, serv
         "screen: ␛[2J␛[H␛[?1049l␛c",
         "⟨U+009B⟩2J",
         "n␛]0;OWNED␇ame",
+        "␛]0;FENCE␇",
     ):
         assert part in screen
     assert tmux.value("pane_title") == title
@@ -181,14 +183,16 @@ def test_a_wrong_key_is_a_panel_and_the_message_is_kept(desk: Desk, server: Fake
 def test_a_narrow_terminal_shows_question_answer_and_prompt(desk: Desk, server: FakeOpenAI) -> None:
     gate = threading.Event()
     server.script = ["A list:\n\n- one\n- two", gate, *whole("\n- three")]
-    tmux = desk.chat("--url", server.url, width=40, height=20)
+    tmux = desk.chat("--url", server.url, width=40, height=20, COLUMNS="99", LINES="99")
     tmux.type("count")
     tmux.keys("Enter")
 
     tmux.until("two▍")
     gate.set()
 
-    screen = tmux.until("7 tokens")
+    tmux.until("7 tokens")
+    wait_until(lambda: "▍" not in tmux.screen(), "the end of the answer")
+    screen = tmux.screen()
     assert [line.strip() for line in screen.splitlines() if "•" in line] == ["• one", "• two", "• three"]
     assert "▌ count" in screen
     assert "Ask something" in screen

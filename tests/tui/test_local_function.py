@@ -108,7 +108,7 @@ async def test_one_that_never_gets_ready_is_given_up(mark: str, marked: dict[str
     source.write_text("import threading\nprint('thinking', flush=True)\nthreading.Event().wait()\n")
 
     with pytest.raises(ClientError) as caught:
-        await function_at(source, marked, start_seconds=1).start()
+        await function_at(source, marked, start_seconds=5).start()
 
     assert caught.value.report.code == "function_timeout"
     assert "thinking" in caught.value.report.why
@@ -122,7 +122,7 @@ async def test_one_that_ignores_the_request_to_end_is_ended(mark: str, marked: d
     )
 
     with pytest.raises(ClientError):
-        await function_at(source, marked, start_seconds=1).start()
+        await function_at(source, marked, start_seconds=5).start()
 
     assert alive_with(mark) == []
 

@@ -63,7 +63,7 @@ LINES = (
     *("<think>", "</think>", "<b>bold</b>", "[1]: https://x.test 't'", "[t](u)", "![i](j)", "www.x.test", "[^1]"),
     *("&lt;&#x202e;&#27;", "\u2028", "a\u0085b", "\x1b[31m"),
 )
-documents = st.lists(st.one_of(st.sampled_from(LINES), st.text(max_size=6)), max_size=14).map("\n".join)
+documents = st.lists(st.one_of(st.sampled_from(LINES), st.text(max_size=6)), max_size=10).map("\n".join)
 
 
 def cut(text: str, places: list[int]) -> list[str]:
@@ -71,13 +71,15 @@ def cut(text: str, places: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(ends)]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.timeout(300)  # each example mounts widgets
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=documents, places=st.lists(st.integers(0, 120), max_size=8))
 def test_an_answer_in_pieces_ends_as_it_would_have_looked_whole(rendering: Rendering, text: str, places: list[int]) -> None:
     assert rendering.blocks(cut(text, places)) == rendering.blocks([text])
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.timeout(300)  # each example mounts widgets
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=documents, places=st.lists(st.integers(0, 120), max_size=8))
 def test_at_most_one_cursor_is_shown_and_none_at_the_end(rendering: Rendering, text: str, places: list[int]) -> None:
     pieces = cut(text.replace(CURSOR, ""), places)
@@ -85,6 +87,19 @@ def test_at_most_one_cursor_is_shown_and_none_at_the_end(rendering: Rendering, t
     assert sum(shown.count(CURSOR) for _, shown in rendering.blocks(pieces, end=False)) <= 1
     if text.strip():
         assert CURSOR not in str(rendering.blocks(pieces))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "| a | b |\n|---|---|\n| 1 | 2 |\n| 33 | 44 |\n\nafter",
+        "- one\n  - two\n\n  three\n\n1. four\n2. five",
+        "```python\ndef f():\n    return 1\n```\n> quote\n> more\n\n---\nend",
+        "# A\n\nB\n===\n\n    code\n\n    more code\n",
+    ],
+)
+def test_a_block_written_character_by_character_ends_as_it_would_have_looked_whole(rendering: Rendering, text: str) -> None:
+    assert rendering.blocks(list(text)) == rendering.blocks([text])
 
 
 def texts(rendering: Rendering, text: str) -> str:

@@ -1,6 +1,7 @@
 """The chat on the whole screen."""
 
 import asyncio
+import os
 import signal
 import time
 from typing import ClassVar
@@ -19,6 +20,9 @@ _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 def run(connection: Connection) -> int:
     """Run the app until the user quits; the process's exit code is returned, and the connection is closed."""
+    for name in ("COLUMNS", "LINES"):
+        # Where a shell exports them they are its size at some time, and Textual would believe them over the terminal.
+        os.environ.pop(name, None)
     app = ChatApp(connection)
     try:
         app.run()
