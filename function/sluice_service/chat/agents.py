@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -30,10 +30,20 @@ class _Table(BaseModel):
 
 
 class ProviderSpec(_Table):
-    """One `[providers.NAME]` table: an OpenAI-compatible server and the variable that holds its key, if it wants one."""
+    """One `[providers.NAME]` table: an OpenAI-compatible server and the variable that holds its key, if it wants one.
+
+    With `auth` "google" no key is needed: each call carries a token of the function's own Google account.
+    """
 
     base_url: Annotated[str, Field(pattern=r"^https?://")]
     api_key_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")] | None = None
+    auth: Literal["google"] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind_of_credentials(self) -> "ProviderSpec":
+        if self.auth and self.api_key_env:
+            raise ValueError("auth and api_key_env stand side by side, and only one of them can be sent")
+        return self
 
 
 class Upstream(_Table):

@@ -9,9 +9,9 @@ import contextlib
 import functools
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from itertools import chain, islice, repeat
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import httpx2
 import openai
@@ -39,12 +39,16 @@ _BATCH_EVENTS = 256
 # Identity is asked for, since compression holds tokens back; these two are what httpx2 undoes without extra packages.
 _KNOWN_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 
+KeySource: TypeAlias = Callable[[], Awaitable[str]]
+"""Gives the key for one call; raises SluiceError when it cannot."""
+
 _log = logging.getLogger("sluice.upstream")
 
 
 class OpenAIProvider:
     """One OpenAI-compatible server. `api_key` None: it needs none, and no Authorization header is sent.
 
+    An `api_key` that changes with time is a function, which is awaited for each call.
     `split` cuts a text that comes whole. `max_event_bytes` bounds one event of a stream, and a whole reply. Belongs to
     the event loop of its first call. Raises ValueError for a key or an address that no request could be made with.
     """
@@ -54,16 +58,17 @@ class OpenAIProvider:
         *,
         name: str,
         base_url: str,
-        api_key: str | None,
+        api_key: str | KeySource | None,
         split: Split,
         max_event_bytes: int = MAX_EVENT_BYTES,
         connect_timeout_seconds: float = 10.0,
     ) -> None:
-        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+        if isinstance(api_key, str) and not (api_key.isascii() and api_key.isprintable()):
             raise ValueError(f"the key of the provider {name} holds characters that no header can carry")
         self._name = name
         self._base_url = _checked_url(name, base_url)
-        self._api_key = api_key
+        self._api_key = api_key if isinstance(api_key, str) else None
+        self._key_source = None if isinstance(api_key, str) else api_key
         self._split = split
         self._max_event_bytes = max_event_bytes
         self._connect_timeout_seconds = connect_timeout_seconds
@@ -84,6 +89,8 @@ class OpenAIProvider:
             await self._sdk.close()
 
     async def _open(self, call: ModelCall, stack: contextlib.AsyncExitStack) -> httpx2.Response:
+        if self._key_source is not None:
+            self._api_key = await self._key_source()
         # Everything goes through extra_body, which is sent as it stands; the SDK's own parameters are a closed list.
         request = self._completions().with_streaming_response.create(
             model=call.model, messages=[], extra_body=_body(call), extra_headers=self._headers(call)
