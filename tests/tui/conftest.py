@@ -1,14 +1,15 @@
 """A server to talk to, and the app over it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from sluice_tui.api import Endpoint
+from sluice_tui.api import Api, Endpoint
 from sluice_tui.app import ChatApp
 from sluice_tui.connection import Connection
 from sluice_tui.transport import Timeouts
+from tests.tui.asking import KEY, SHORT
 from tests.tui.fake_openai import FakeOpenAI, fake_openai
 
 FAKE_FUNCTION = Path(__file__).with_name("fake_function") / "entry.py"
@@ -24,3 +25,10 @@ def server() -> Iterator[FakeOpenAI]:
 def app(server: FakeOpenAI) -> ChatApp:
     """The app over the fake server; it leaves with the test's event loop."""
     return ChatApp(Connection(Endpoint(server.url, "key-0123"), timeouts=Timeouts(connect=2, read=10)))
+
+
+@pytest.fixture
+async def api(server: FakeOpenAI) -> AsyncIterator[Api]:
+    api = Api(Endpoint(server.url, KEY), SHORT)
+    yield api
+    await api.aclose()

@@ -1,4 +1,4 @@
-"""What the app shows, as text, and waiting for it."""
+"""What the app shows, as text, waiting for it, and what tests do in it."""
 
 import html
 import re
@@ -9,6 +9,11 @@ from typing import Any
 
 from textual.app import App
 from textual.pilot import Pilot
+
+from sluice_tui.widgets.markdown import CURSOR
+from sluice_tui.widgets.prompt import Prompt
+
+__all__ = ["CURSOR", "draft", "send", "shown", "until", "until_gone", "until_shown"]
 
 _TEXT = re.compile(r'<text[^>]* x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*)</text>')
 
@@ -46,3 +51,11 @@ async def until_shown(pilot: Pilot[Any], text: str) -> None:
 
 async def until_gone(pilot: Pilot[Any], text: str) -> None:
     await until(pilot, lambda: text not in shown(pilot.app))
+
+
+async def send(pilot: Pilot[Any], text: str) -> None:
+    await pilot.press(*text, "enter")
+
+
+def draft(app: App[Any]) -> str:
+    return app.screen.query_one(Prompt).text

@@ -18,8 +18,6 @@ from sluice_wire.version import __version__
 MAX_BODY_BYTES = 1 << 20
 """How much of a response that is not a stream is read: a list of models, or an error."""
 
-_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -68,17 +66,18 @@ def base_url(url: str) -> str:
 
 
 class Api:
-    """A client of one endpoint. Use it on one event loop, and close it."""
+    """A client of one endpoint. Use it on one event loop, and close it. Making it may raise ClientError."""
 
     def __init__(self, endpoint: Endpoint, timeouts: Timeouts | None = None) -> None:
         self.url = endpoint.url
         self._timeouts = timeouts or Timeouts()
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(self._timeouts.read, connect=self._timeouts.connect),
-            headers=_headers(endpoint.api_key),
-            # A proxy from the environment has no business with this machine's own addresses.
-            mounts={pattern: httpx.AsyncHTTPTransport() for pattern in _LOOPBACK},
-        )
+        timeout = httpx.Timeout(self._timeouts.read, connect=self._timeouts.connect)
+        try:
+            self._client = httpx.AsyncClient(
+                timeout=timeout, headers=_headers(endpoint.api_key), trust_env=_needs_environment(endpoint.url)
+            )
+        except (ImportError, ValueError, OSError) as error:
+            raise client_error("environment_unusable", problem=error) from error
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -148,6 +147,12 @@ class Api:
             yield
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise translated(error, self.url, self._timeouts, correlation_id) from error
+
+
+def _needs_environment(url: str) -> bool:
+    """Whether proxies and certificates from the environment count: on this machine without TLS neither has a part."""
+    parsed = httpx.URL(url)
+    return parsed.scheme == "https" or parsed.host not in ("127.0.0.1", "::1", "localhost")
 
 
 def _headers(api_key: str | None) -> list[tuple[bytes, bytes]]:

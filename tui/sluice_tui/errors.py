@@ -77,6 +77,12 @@ def reference(report: ErrorReport) -> str:
 
 
 CLIENT_ERRORS: Mapping[str, ClientErrorKind] = {
+    "environment_unusable": ClientErrorKind(
+        "No connection can be made with this environment.",
+        "Its settings for proxies or certificates cannot be used: {problem}",
+        "Check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
+        retryable=False,
+    ),
     "connection_refused": ClientErrorKind(
         "Nothing answers at {url}.",
         "No connection could be made: no server listens there, or the network does not lead to it.",

@@ -29,8 +29,8 @@ class ExitCode(IntEnum):
 
 
 _NO_CONNECTION = {
-    "connection_refused", "unknown_host", "connect_timeout", "tls_failed", "not_an_api", "redirected",
-    "request_impossible", "function_not_installed", "function_failed", "function_timeout",
+    "environment_unusable", "connection_refused", "unknown_host", "connect_timeout", "tls_failed", "not_an_api",
+    "redirected", "request_impossible", "function_not_installed", "function_failed", "function_timeout",
 }  # fmt: skip
 _CREDENTIALS = {"credentials_refused", "missing_credentials", "invalid_credentials", "permission_denied"}
 

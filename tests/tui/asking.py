@@ -1,0 +1,45 @@
+"""Asking a server directly, without a face, and what an error must have."""
+
+from contextlib import aclosing
+
+import pytest
+
+from sluice_tui.api import Api, Endpoint
+from sluice_tui.errors import ClientError
+from sluice_tui.session import Turn
+from sluice_tui.stream import answer
+from sluice_tui.transport import Timeouts
+from sluice_wire.errors import ErrorReport
+
+KEY = "sk-local-0123456789"
+SHORT = Timeouts(connect=0.3, read=0.3)
+
+
+async def ask(api: Api, question: str = "hi", turn: Turn | None = None) -> str:
+    """The text of an answer, which the turn takes as it comes."""
+    turn = turn or Turn(question, 0)
+    async with aclosing(answer(api, "fake", [{"role": "user", "content": question}])) as events:
+        async for event in events:
+            turn.take(event, 0)
+    return turn.text
+
+
+async def failure(api: Api) -> ErrorReport:
+    with pytest.raises(ClientError) as caught:
+        await ask(api)
+    return caught.value.report
+
+
+async def failure_at(url: str) -> ErrorReport:
+    api = Api(Endpoint(url, KEY), SHORT)
+    try:
+        return await failure(api)
+    finally:
+        await api.aclose()
+
+
+def assert_three_parts(report: ErrorReport) -> None:
+    assert report.what
+    assert report.why
+    assert report.action
+    assert "{" not in report.what + report.why + report.action

@@ -1,0 +1,103 @@
+"""An answer on the screen, by pressing keys and looking."""
+
+import threading
+
+from sluice_tui.app import ChatApp
+from tests.tui.fake_openai import DONE, HANG, FakeOpenAI, chunk, whole
+from tests.tui.screens import CURSOR, send, shown, until_gone, until_shown
+
+
+async def test_an_answer_appears_as_it_arrives_behind_a_typing_cursor(app: ChatApp, server: FakeOpenAI) -> None:
+    first, second = threading.Event(), threading.Event()
+    server.script = [first, "Hel", second, *whole("lo")]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "hi")
+        await until_shown(pilot, CURSOR)
+        assert "hi" in shown(app)
+
+        first.set()
+        await until_shown(pilot, f"Hel{CURSOR}")
+
+        second.set()
+        await until_gone(pilot, CURSOR)
+        assert "Hello" in shown(app)
+
+
+async def test_the_status_line_tells_who_answers_and_how_fast(app: ChatApp, server: FakeOpenAI) -> None:
+    server.models = [{"id": "gpt-9", "name": "Nine"}]
+    async with app.run_test(notifications=True) as pilot:
+        await until_shown(pilot, "● 127.0.0.1")
+        await send(pilot, "hi")
+        await until_shown(pilot, "7 tokens")
+
+        last_line = shown(app).rstrip().splitlines()[-1]
+        assert "Nine" in last_line
+        assert "first token" in last_line
+        assert last_line.rstrip().endswith(" s")
+
+
+async def test_escape_stops_the_answer_and_keeps_what_arrived(app: ChatApp, server: FakeOpenAI) -> None:
+    server.scripts = [["partial", HANG], whole("complete")]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "hi")
+        await until_shown(pilot, f"partial{CURSOR}")
+
+        await pilot.press("escape")
+
+        await until_shown(pilot, "You stopped this answer.")
+        await until_gone(pilot, CURSOR)
+        assert "partial" in shown(app)
+        assert server.completions[0].gone.wait(5)
+
+        await send(pilot, "more")
+        await until_shown(pilot, "complete")
+
+
+async def test_escape_stops_a_question_that_waits_for_the_connection(app: ChatApp, server: FakeOpenAI) -> None:
+    server.models_gate.clear()
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "hi")
+        await pilot.press("escape")
+        await until_shown(pilot, "You stopped this answer.")
+
+        server.models_gate.set()
+        await send(pilot, "again")
+        await until_shown(pilot, "Hello world")
+
+        assert len(server.completions) == 1
+
+
+async def test_the_whole_conversation_is_sent(app: ChatApp, server: FakeOpenAI) -> None:
+    server.scripts = [whole("first answer"), whole("second answer")]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "one")
+        await until_shown(pilot, "first answer")
+        await until_gone(pilot, CURSOR)
+        await send(pilot, "two")
+        await until_shown(pilot, "second answer")
+
+    assert server.completions[1].body["messages"] == [
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "first answer"},
+        {"role": "user", "content": "two"},
+    ]
+
+
+async def test_an_answer_that_ended_early_or_is_empty_says_so(app: ChatApp, server: FakeOpenAI) -> None:
+    server.scripts = [["cut", chunk(finish_reason="length"), DONE], [chunk(finish_reason="stop"), DONE]]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "one")
+        await until_shown(pilot, "The model stopped early: length")
+        await send(pilot, "two")
+        await until_shown(pilot, "The model sent no text.")
+
+
+async def test_quitting_in_the_middle_of_an_answer_is_clean(app: ChatApp, server: FakeOpenAI) -> None:
+    server.script = ["partial", HANG]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "hi")
+        await until_shown(pilot, "partial")
+        await pilot.press("ctrl+q")
+
+    assert app.return_code == 0
+    assert server.completions[0].gone.wait(5)

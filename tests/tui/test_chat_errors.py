@@ -1,0 +1,108 @@
+"""Errors on the screen, by pressing keys and looking."""
+
+from sluice_tui.app import ChatApp
+from sluice_tui.widgets.error_panel import ErrorPanel
+from sluice_tui.widgets.prompt import Prompt
+from sluice_wire.errors import SluiceError
+from tests.tui.fake_openai import FakeOpenAI, Reply, frame, whole
+from tests.tui.screens import CURSOR, send, shown, until_gone, until_shown
+
+
+async def test_a_broken_answer_becomes_a_panel_and_nothing_is_lost(app: ChatApp, server: FakeOpenAI) -> None:
+    told = SluiceError("idle_timeout", seconds=30).report("corr-42")
+    server.script = ["half of it", frame(told.to_openai())]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "my question")
+        await until_shown(pilot, "idle_timeout · corr-42")
+
+        screen = shown(app)
+        for part in ("my question", "half of it", "fell silent for 30 s", "kept the connection", "→ Send the request again"):
+            assert part in screen
+        assert "This is not the whole answer." in screen
+
+
+async def test_r_on_the_panel_asks_again_in_its_place(app: ChatApp, server: FakeOpenAI) -> None:
+    server.scripts = [["half"], whole("the whole answer")]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "my question")
+        await until_shown(pilot, "answer_truncated")
+
+        await pilot.press("tab", "r")
+
+        await until_shown(pilot, "the whole answer")
+        await until_gone(pilot, CURSOR)
+        assert "answer_truncated" not in shown(app)
+        assert "half" not in shown(app)
+        assert shown(app).count("my question") == 1
+        assert isinstance(app.focused, Prompt)
+    assert server.completions[0].body == server.completions[1].body
+
+
+async def test_the_buttons_do_what_the_keys_do(app: ChatApp, server: FakeOpenAI) -> None:
+    server.scripts = [["half"], whole("the whole answer")]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "hi")
+        await until_shown(pilot, "answer_truncated")
+
+        await pilot.click("#copy")
+        assert "The answer broke off." in app.clipboard
+        assert "answer_truncated · corr-1" in app.clipboard
+
+        await pilot.click("#retry")
+        await until_shown(pilot, "the whole answer")
+
+
+async def test_c_copies_the_details(app: ChatApp, server: FakeOpenAI) -> None:
+    server.script = ["half"]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "hi")
+        await until_shown(pilot, "answer_truncated")
+        await pilot.press("tab", "c")
+
+        assert app.clipboard.splitlines()[0] == "The answer broke off."
+
+
+async def test_only_the_last_error_offers_another_try(app: ChatApp, server: FakeOpenAI) -> None:
+    server.scripts = [["half"], whole("fine")]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "one")
+        await until_shown(pilot, "answer_truncated")
+        await send(pilot, "two")
+        await until_shown(pilot, "fine")
+
+        await pilot.press("tab")
+
+        assert isinstance(app.focused, Prompt)
+        assert "r  Try again" not in shown(app)
+
+
+async def test_a_wrong_key_is_told_at_the_start_and_can_be_tried_again(app: ChatApp, server: FakeOpenAI) -> None:
+    told = SluiceError("invalid_credentials").report("corr-1")
+    server.replies["/v1/models"] = Reply(401, told.to_openai())
+    async with app.run_test(notifications=True) as pilot:
+        await until_shown(pilot, "The API key is not valid here.")
+        assert "✗ not connected" in shown(app)
+        assert "key-0123" not in shown(app)
+
+        server.replies.clear()
+        await pilot.press("tab", "r")
+        await until_shown(pilot, "● 127.0.0.1")
+        assert not app.screen.query(ErrorPanel)
+
+
+async def test_a_message_sent_without_a_connection_is_kept_with_one_panel(app: ChatApp, server: FakeOpenAI) -> None:
+    server.models_gate.clear()
+    server.replies.clear()
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "my question")
+        server.models = []
+        server.models_gate.set()
+        await until_shown(pilot, "no_agents")
+
+        assert "my question" in shown(app)
+        assert len(app.screen.query(ErrorPanel)) == 1
+        assert CURSOR not in shown(app)
+
+        server.models = [{"id": "fake"}]
+        await pilot.press("tab", "r")
+        await until_shown(pilot, "Hello world")
