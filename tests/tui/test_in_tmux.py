@@ -27,6 +27,7 @@ class Tmux:
     """A tmux server of its own with one pane, in which the shell starts one command."""
 
     def __init__(self, socket: Path, command: str, width: int, height: int, environment: dict[str, str]) -> None:
+        self._socket = socket
         self._base = ["tmux", "-S", str(socket), "-f", "/dev/null"]
         size = ["-x", str(width), "-y", str(height)]
         self._environment = environment
@@ -63,6 +64,7 @@ class Tmux:
 
     def close(self) -> None:
         self._run("kill-server")
+        self._socket.unlink(missing_ok=True)
 
 
 class Desk:
