@@ -1,6 +1,7 @@
 """The one place that wires the parts together."""
 
 import logging
+import secrets
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,8 @@ from flask import Flask
 from sluice_service import settings as environment
 from sluice_service.chat.agents import DEMO_AGENT, DEMO_PROVIDER, Agent, Agents, AgentsError, ProviderSpec, read_agents
 from sluice_service.chat.chunking import split
+from sluice_service.chat.conversations import Conversations
+from sluice_service.chat.saving import Saver
 from sluice_service.chat.turn import Chat
 from sluice_service.generation.clocks import Clocks
 from sluice_service.generation.memory_log import MemoryLog
@@ -18,17 +21,27 @@ from sluice_service.generation.pump import Pump
 from sluice_service.generation.registry import Registry
 from sluice_service.providers.base import Provider
 from sluice_service.providers.demo import DemoProvider
-from sluice_service.settings import Settings
+from sluice_service.quotas.base import Limits, Quotas
+from sluice_service.settings import KeySpec, Settings, SettingsError
+from sluice_service.stores.base import ConversationStore
+from sluice_service.stores.opening import open_store
 from sluice_service.telemetry import entries
 from sluice_service.web import cors, errors, gate
+from sluice_service.web.answers import Answers
 from sluice_service.web.auth import Keys, Principal
 from sluice_service.web.catalogue import Catalogue
 from sluice_service.web.completions import Completions
 from sluice_service.web.delivery import Delivery
 from sluice_service.web.departures import Departures
 from sluice_service.web.drain import Drain
-from sluice_service.web.lifecycle import HEALTH_PATH, Lifecycle
+from sluice_service.web.event_source import EventSourceChat
+from sluice_service.web.history import History
+from sluice_service.web.lifecycle import Lifecycle
+from sluice_service.web.routes import Routes, add_routes
+from sluice_service.web.simple_chat import SimpleChat
 from sluice_service.web.streams import Streams
+from sluice_service.web.ticket_desk import TicketDesk
+from sluice_service.web.tickets import Tickets
 
 PACKAGED_AGENTS = Path(__file__).with_name("agents.toml")
 
@@ -41,41 +54,83 @@ class Service(NamedTuple):
 
 
 def create_app(settings: Settings) -> Service:
-    """The service. Raises AgentsError when the agents cannot be offered as they are written."""
+    """The service. Raises AgentsError, SettingsError when it cannot be as it is asked to be."""
     app = Flask("sluice", static_folder=None)
     app.url_map.merge_slashes = False  # an address means one thing only
     pump = Pump()
-    agents, providers = _agents(settings)
     registry = Registry(pump, MemoryLog, settings.max_log_bytes, settings.resume_ttl_seconds)
     _share(registry, pump, settings)
-    chat = Chat(registry, providers, _clocks(settings), settings.max_stream_bytes)
-    delivery = Delivery(pump, Departures(pump), settings.heartbeat_seconds)
-    completions = Completions(
-        agents=agents,
-        chat=chat,
-        delivery=delivery,
-        max_body_bytes=settings.max_body_bytes,
-        grace_seconds=settings.resume_grace_seconds,
-        log_content=settings.log_content,
+    agents, providers = _agents(settings)
+    saver, store, quotas = Saver(pump), _store(settings), _quotas(settings)
+    chat = Chat(
+        registry=registry,
+        providers=providers,
+        conversations=Conversations(store, saver),
+        quotas=quotas,
+        clocks=_clocks(settings),
+        max_bytes=settings.max_stream_bytes,
     )
+    delivery = Delivery(pump, Departures(pump), settings.heartbeat_seconds)
+    answers = Answers(chat, delivery, settings.resume_grace_seconds, settings.log_content)
+    tickets = Tickets(_ticket_secret(settings), settings.timeout_seconds + settings.resume_ttl_seconds)
     cors.allow_origins(app, settings.cors_origins)
     gate.guard(app, _keys(settings))
     errors.handle_errors(app)
-    _route(app, Catalogue(agents), completions, Streams(registry, pump, delivery))
-    _say_the_limits(settings)
+    add_routes(app, _routes(settings, agents, answers, registry, tickets, store, quotas))
     lifecycle = Lifecycle(app.wsgi_app, settings.capacity)
     app.wsgi_app = lifecycle  # type: ignore[method-assign]
-    return Service(app, Drain(lifecycle, registry, pump))
+    _say_the_limits(settings)
+    return Service(app, Drain(lifecycle, registry, pump, (saver.flush, quotas.flush)))
 
 
-def _route(app: Flask, catalogue: Catalogue, completions: Completions, streams: Streams) -> None:
-    rule = partial(app.add_url_rule, provide_automatic_options=False)
-    rule(HEALTH_PATH, "health", catalogue.health)
-    rule("/v1/models", "models", catalogue.models)
-    rule("/v1/models/<path:agent_id>", "model", catalogue.model)
-    rule("/v1/chat/completions", "completions", completions.create, methods=["POST"])
-    rule("/v1/streams/<stream_id>", "stream", streams.resume)
-    rule("/v1/streams/<stream_id>/cancel", "cancel", streams.cancel, methods=["POST"])
+def _routes(
+    settings: Settings,
+    agents: Agents,
+    answers: Answers,
+    registry: Registry,
+    tickets: Tickets,
+    store: ConversationStore,
+    quotas: Quotas,
+) -> Routes:
+    body, tokens, enabled = settings.max_body_bytes, settings.max_tokens, settings.enable_streaming
+    return Routes(
+        catalogue=Catalogue(agents, enabled),
+        completions=Completions(agents, answers, body, enabled),
+        streams=Streams(registry, answers.delivery),
+        simple_chat=SimpleChat(agents, answers, body, tokens, enabled),
+        event_source=EventSourceChat(agents, answers, registry, tickets, tokens, enabled),
+        ticket_desk=TicketDesk(tickets, quotas, body),
+        history=History(store, agents),
+    )
+
+
+def _store(settings: Settings) -> ConversationStore:
+    try:
+        store = open_store(settings.conversations)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    if settings.conversations.startswith("sqlite") and settings.k_service is not None:
+        message = "CONVERSATIONS is a file on Cloud Run, whose disk is memory: use firestore:// to keep them."
+        entries.write("conversations_not_kept", message, severity=logging.WARNING)
+    return store
+
+
+def _quotas(settings: Settings) -> Quotas:
+    if settings.redis_url is None:
+        from sluice_service.quotas.memory import MemoryQuotas
+
+        return MemoryQuotas()
+    from sluice_service.quotas.redis import RedisQuotas
+
+    return RedisQuotas(settings.redis_url.get_secret_value())
+
+
+def _ticket_secret(settings: Settings) -> str:
+    if settings.ticket_secret is not None:
+        return settings.ticket_secret.get_secret_value()
+    message = "TICKET_SECRET is not set: tickets are good on this instance only, and until it ends."
+    entries.write("random_ticket_secret", message, severity=logging.WARNING)
+    return secrets.token_urlsafe(32)
 
 
 def _share(registry: Registry, pump: Pump, settings: Settings) -> None:
@@ -115,7 +170,15 @@ def _keys(settings: Settings) -> Keys:
     if not known:
         message = "No API keys are set, so every call is refused: set API_KEYS or API_KEYS_FILE."
         entries.write("no_keys", message, severity=logging.WARNING)
-    return Keys([(bytes.fromhex(key.sha256), Principal(key.user, key.agents)) for key in known])
+    return Keys([(bytes.fromhex(key.sha256), _principal(key, settings)) for key in known])
+
+
+def _principal(key: KeySpec, settings: Settings) -> Principal:
+    limits = Limits(
+        streams=key.limits.streams or settings.streams_per_user,
+        messages_per_hour=key.limits.messages_per_hour or settings.messages_per_hour,
+    )
+    return Principal(key.user, key.agents, limits)
 
 
 def _clocks(settings: Settings) -> Clocks:

@@ -21,6 +21,15 @@ class SettingsError(Exception):
     """A setting does not have an allowed value; the message names the variable, the value and what is allowed."""
 
 
+class KeyLimits(BaseModel):
+    """One key's own limits; the settings' where they are not given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    streams: Annotated[int, Field(ge=1)] | None = None
+    messages_per_hour: Annotated[int, Field(ge=1)] | None = None
+
+
 class KeySpec(BaseModel):
     """One API key as it is stored: its SHA-256, whose it is and what it may use."""
 
@@ -29,6 +38,7 @@ class KeySpec(BaseModel):
     user: Annotated[str, Field(min_length=1, max_length=128)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
     agents: tuple[str, ...] = ("*",)
+    limits: KeyLimits = KeyLimits()
 
 
 class Settings(BaseModel):
@@ -37,7 +47,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     api_keys: SecretStr | None = None
-    """Who may call: a JSON array of {"user", "sha256", "agents"?}, sha256 being that of the key in hex.
+    """Who may call: a JSON array of {"user", "sha256", "agents"?, "limits"?}, sha256 being that of the key in hex.
     With neither this nor API_KEYS_FILE every call is refused."""
     api_keys_file: Path | None = None
     """The same array in a file."""
@@ -67,6 +77,16 @@ class Settings(BaseModel):
     """How long a model may fall silent inside its answer; an agent can set its own."""
     heartbeat_seconds: Annotated[float, Field(gt=0, le=60)] = 10
     """How long a stream may be silent before a comment is sent, and how long the status line waits for the model."""
+    enable_streaming: bool = True
+    """Answer streamed requests. Off: they are refused with `streaming_disabled`, plain ones go on."""
+    max_tokens: Annotated[int, Field(ge=1, le=32_768)] = 2_000
+    """The default and the ceiling of /chat's max_tokens."""
+    streams_per_user: Annotated[int, Field(ge=1, le=100_000)] = 10
+    """How many streams a user may have at once, unless the key says otherwise."""
+    messages_per_hour: Annotated[int, Field(ge=1, le=10_000_000)] = 100
+    """How many turns a user may begin within an hour, unless the key says otherwise."""
+    conversations: str = "sqlite://"
+    """Where conversations are kept: sqlite:///file.db, sqlite:// (in memory), or firestore://[project[/database]]."""
     resume_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 30
     """How long a stream goes on without any reader before its model call is cancelled; 0 cancels at once."""
     resume_ttl_seconds: Annotated[float, Field(ge=0, le=86_400)] = 600

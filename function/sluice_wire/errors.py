@@ -242,6 +242,12 @@ _KINDS = (
         "Wait until one of them ends, or cancel one, then send the request again.",
     ),
     ErrorKind(
+        "streaming_disabled", 400, False, _REQUEST,
+        "Streaming is switched off here.",
+        "Whoever runs this service has set ENABLE_STREAMING to false.",
+        "Send the request with `stream` false: the whole answer then comes at once.",
+    ),
+    ErrorKind(
         "upstream_rate_limited", 429, True, _RATE,
         "The model's provider is limiting requests.",
         "Its rate limit for this service is used up for the moment.",

@@ -53,6 +53,13 @@ class Upstream(_Table):
     model: Annotated[str, Field(min_length=1)]
 
 
+class Step(_Table):
+    """One question of an onboarding agent; its answer is kept under `key`."""
+
+    key: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+    question: Annotated[str, Field(min_length=1)]
+
+
 class Agent(Upstream):
     """One `[[agents]]` table. Parameters that are set are fixed: a caller's are accepted and ignored."""
 
@@ -63,6 +70,7 @@ class Agent(Upstream):
     fallbacks: tuple[Upstream, ...] = ()
     upstream_stream: bool = True
     passthrough: bool = False
+    onboarding: tuple[Step, ...] = ()
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -131,9 +139,24 @@ class Agents:
     def __init__(self, agents: Sequence[Agent]) -> None:
         self._agents = {agent.id: agent for agent in agents}
 
+    def first_with_onboarding(self, patterns: Sequence[str]) -> Agent:
+        """The agent that guides a first conversation. Raises `model_not_found` when there is none for this key."""
+        for agent in self.allowed(patterns):
+            if agent.onboarding:
+                return agent
+        raise SluiceError("model_not_found", param="model", model="with onboarding steps")
+
     def allowed(self, patterns: Sequence[str]) -> list[Agent]:
         """The agents that a key with these `agents` may use; `*` stands for all."""
         return [agent for agent in self._agents.values() if _allows(patterns, agent.id)]
+
+    def get_or_default(self, agent_id: str | None, patterns: Sequence[str]) -> Agent:
+        """The agent that a caller named, or the first that the key may use. Raises as `get`."""
+        if agent_id is not None:
+            return self.get(agent_id, patterns)
+        for agent in self.allowed(patterns):
+            return agent
+        raise SluiceError("permission_denied", param="model", model="by default")
 
     def get(self, agent_id: str, patterns: Sequence[str]) -> Agent:
         """The agent that a caller named. Raises `model_not_found`, `permission_denied`."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sluice_service.generation.record import Record
+from sluice_service.generation.record import Record, Saved
 from sluice_wire.errors import SluiceError
 from sluice_wire.events import Event
 
@@ -36,7 +36,7 @@ class Dialect(Protocol):
         """Payloads to send when the model begins to answer."""
         ...
 
-    def encode(self, event: Event) -> Sequence[bytes]:
+    def encode(self, event: Event | Saved) -> Sequence[bytes]:
         """The event's payloads, often one, sometimes none."""
         ...
 
@@ -46,6 +46,18 @@ class Dialect(Protocol):
 
     def failure(self, error: SluiceError) -> Sequence[bytes]:
         """Whole frames to send when the generation fails after it began."""
+        ...
+
+
+class Keeper(Protocol):
+    """Stores an answer, for the generation that made it. Called on the pump's thread; stores elsewhere."""
+
+    async def finished(self, record: Record) -> Saved:
+        """Store the whole answer. Takes a bounded time and never fails: what could not be saved by then says so."""
+        ...
+
+    def interrupted(self, record: Record) -> None:
+        """Store what there is of an answer that will not be finished, in the background."""
         ...
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sluice_service.generation.attempts import Target, relay_first_that_answers
-from sluice_service.generation.base import Dialect, Log
+from sluice_service.generation.base import Dialect, Keeper, Log
 from sluice_service.generation.claims import Claim
 from sluice_service.generation.clocks import Clocks, Watchdog
-from sluice_service.generation.record import Record
+from sluice_service.generation.record import Record, Saved
 from sluice_service.telemetry import entries
 from sluice_service.telemetry.errors import write_error
 from sluice_wire.errors import SluiceError
@@ -48,6 +48,9 @@ class Plan:
     max_bytes: int
     grace_seconds: float | None
     claim: Claim | None = None
+    keeper: Keeper | None = None
+    release: Callable[[], object] | None = None
+    """Called when it has ended, just before its readers can know."""
 
 
 class Generation:
@@ -67,6 +70,7 @@ class Generation:
         self._dialect = dialect
         self._aborted_by: SluiceError | None = None
         self.opened = False
+        self._finishing = False
         self._readers = 0
         self._grace: asyncio.TimerHandle | None = None
 
@@ -78,7 +82,7 @@ class Generation:
 
     def abort(self, error: SluiceError) -> None:
         """End it with this error, on the pump's thread; the upstream connection is closed first. No-op after the end."""
-        if self._aborted_by is None and not self._task.done():
+        if self._aborted_by is None and not self._finishing and not self._task.done():
             self._aborted_by = error
             self._task.cancel()
 
@@ -100,6 +104,11 @@ class Generation:
             grace = self._plan.grace_seconds or 0.0
             self._grace = asyncio.get_running_loop().call_later(grace, self.abort, SluiceError("cancelled"))
 
+    @property
+    def departed(self) -> bool:
+        """Whether it goes on for nobody, for the time of its grace."""
+        return self._grace is not None and not self.log.ended
+
     def linger(self) -> None:
         """Somebody reads it on another instance: let the grace begin anew."""
         self.attach()
@@ -116,7 +125,9 @@ class Generation:
             )
         finally:
             watchdog.stop()
-        self._finish()
+        # From here on the answer is whole: no clock and no departure can undo it.
+        self._finishing = True
+        await self._finish()
 
     async def _relay(self, target: Target, watchdog: Watchdog) -> None:
         self.state = State.CONNECTING
@@ -161,15 +172,17 @@ class Generation:
         if entries.is_debug():
             entries.write(entries.CHUNK_SENT, "", severity=logging.DEBUG, sequence=self.log.count)
 
-    def _finish(self) -> None:
+    async def _finish(self) -> None:
         record = self.record
-        last = [payload for finish in record.finishes for payload in self._dialect.encode(finish)]
+        told: list[Event | Saved] = [*record.finishes]
         if record.usage is not None:
-            last.extend(self._dialect.encode(Usage(record.usage)))
-        self.log.append(last)
+            told.append(Usage(record.usage))
+        if self._plan.keeper is not None:
+            told.insert(0, await self._plan.keeper.finished(record))
+        self.log.append([payload for event in told for payload in self._dialect.encode(event)])
         record.ended = time.monotonic()
         self.state = State.FINISHED
-        self.log.end(self._dialect.closing())
+        self._end(self._dialect.closing())
 
     def _settle(self, task: asyncio.Task[None]) -> None:
         """Turn whatever ended the task into the end of the log: the one place where a generation fails."""
@@ -185,4 +198,11 @@ class Generation:
         self.state = State.CANCELLED if error.code == "cancelled" else State.FAILED
         if error.code != "cancelled":
             write_error(error, cause)
-        self.log.end(self.closing_frames(error))
+        if self._plan.keeper is not None and self.record.began:
+            self._plan.keeper.interrupted(self.record)
+        self._end(self.closing_frames(error))
+
+    def _end(self, frames: Sequence[bytes]) -> None:
+        if self._plan.release is not None:
+            self._plan.release()
+        self.log.end(frames)

@@ -9,6 +9,15 @@ from sluice_wire.errors import SluiceError
 from sluice_wire.events import Delta, Finish
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Where an answer was stored, told with its end. `progress` is an onboarding agent's: `step`, `total`, `done`."""
+
+    conversation_id: str | None
+    persisted: bool
+    progress: dict[str, Any] | None = None
+
+
 @dataclass(slots=True)
 class Record:
     """Written on the pump's thread alone; times are seconds of `time.monotonic()`."""
@@ -41,6 +50,10 @@ class Record:
     def finish_reasons(self) -> list[str]:
         """Every choice's finish reason, so far."""
         return [reason for finish in self.finishes for reason in finish.reasons]
+
+    def milliseconds_to(self, moment: float | None) -> float | None:
+        """From the start to a moment of `time.monotonic()`; None for one that never came."""
+        return None if moment is None else round((moment - self.started) * 1000, 1)
 
     @property
     def text(self) -> str:

@@ -9,6 +9,7 @@ from sluice_service.generation.base import Envelope, Log, Stream
 from sluice_service.generation.claims import Claim, Claims
 from sluice_service.generation.generation import Generation
 from sluice_service.generation.pump import Pump
+from sluice_service.generation.reader import Reader
 from sluice_service.generation.sharing import Sharing
 from sluice_service.telemetry import entries
 from sluice_wire.errors import SluiceError
@@ -95,6 +96,19 @@ class Registry:
         if stream is None or stream.owner != owner or stream.heartbeat is None:
             raise SluiceError("not_found", path=f"/v1/streams/{stream_id}")
         return stream
+
+    def oldest_departed(self, owner: str) -> Stream | None:
+        """The user's stream that has gone on longest without a reader, if there is one."""
+        departed = [stream for stream in list(self._kept.values()) if stream.owner == owner and stream.departed]
+        return min(departed, key=lambda stream: stream.record.started, default=None)
+
+    def end(self, stream: Stream, error: SluiceError, timeout_seconds: float) -> None:
+        """End a stream with this error and wait for its end, for a bounded time. Not for the pump's thread."""
+        self._pump.post(stream.abort, error)
+        reader = Reader(stream.log, stream.log.count)
+        while not stream.log.ended and reader.wait(timeout_seconds):
+            reader.take()
+        reader.close()
 
     def hear(self, word: str, stream_id: str) -> None:
         """What another instance says of a stream of this one, on the pump's thread: `cancelled` or `reading`."""

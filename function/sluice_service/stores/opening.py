@@ -18,12 +18,11 @@ def open_store(url: str) -> ConversationStore:
     A SQLite file is made and brought up to date here; connections are opened at the first use, in the server's worker.
     """
     scheme, separator, rest = url.partition("://")
-    if separator and scheme == "sqlite" and (rest == "" or rest[0] == "/"):
+    if separator and scheme == "sqlite" and rest != "/" and rest[:1] in ("", "/"):
         # Imported here, like the other: only the store that is used costs anything.
         from sluice_service.stores.sqlite import SqliteStore
 
-        in_memory = rest.removeprefix("/") in ("", ":memory:")
-        return SqliteStore(None if in_memory else Path(rest[1:]))
+        return SqliteStore(None if rest in ("", "/:memory:") else Path(rest[1:]))
     if separator and scheme == "firestore" and (named := _FIRESTORE.fullmatch(rest)):
         from sluice_service.stores.firestore import FirestoreStore
 

@@ -29,7 +29,7 @@ class Connections:
     """
 
     def __init__(self, path: Path | None, busy_seconds: float) -> None:
-        self._path = path
+        self._path = path.absolute() if path is not None else None
         self._busy_seconds = busy_seconds
         # Guards `_writer`: its making, and the one transaction that runs on it.
         self._writing = threading.Lock()
@@ -105,7 +105,7 @@ class Connections:
             raise unavailable("SQLite", operation, "it is closed.")
 
     def _open(self) -> sqlite3.Connection:
-        name = ":memory:" if self._path is None else str(self._path.absolute())
+        name = ":memory:" if self._path is None else str(self._path)
         connection = sqlite3.connect(
             name, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False, cached_statements=32
         )

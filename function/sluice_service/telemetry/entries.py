@@ -10,6 +10,7 @@ RESPONSE_COMPLETE = "response_complete"
 ERROR_OCCURRED = "error_occurred"
 CHUNK_SENT = "chunk_sent"
 STREAM_CLEANUP = "stream_cleanup"
+SAVE_FAILED = "save_failed"
 
 LOGGER_NAME = "sluice"
 

@@ -8,6 +8,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sluice_service.quotas.base import Limits
 from sluice_wire.errors import SluiceError
 
 
@@ -17,6 +18,7 @@ class Principal:
 
     user: str
     agents: tuple[str, ...]
+    limits: Limits
 
 
 class Keys:

@@ -19,6 +19,7 @@ class Catalogue:
     """The routes that tell what is here."""
 
     agents: Agents
+    streaming_enabled: bool = True
     started: int = field(default_factory=lambda: int(time.time()))
 
     def models(self) -> Response:
@@ -33,7 +34,14 @@ class Catalogue:
     def health(self) -> Response:
         """That the service answers, and since when it is which."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return _json({"status": "healthy", "timestamp": now, "version": __version__, "features": {"streaming": True}})
+        return _json(
+            {
+                "status": "healthy",
+                "timestamp": now,
+                "version": __version__,
+                "features": {"streaming": self.streaming_enabled},
+            }
+        )
 
     def _model(self, agent: Agent) -> dict[str, Any]:
         return {

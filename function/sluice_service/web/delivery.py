@@ -8,16 +8,10 @@ from flask import Response, request
 from sluice_service.generation.base import Stream
 from sluice_service.generation.pump import Pump
 from sluice_service.web.departures import Departures
-from sluice_service.web.errors import JSON_TYPE, error_response
+from sluice_service.web.errors import JSON_TYPE, STREAM_HEADERS, error_response
 from sluice_service.web.exchange import exchange
 from sluice_service.web.facts import facts_of
 from sluice_service.web.tail import Tail
-
-STREAM_HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache, no-transform",
-    "x-accel-buffering": "no",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +35,12 @@ class Delivery:
             opened.pop_all()
         return _streamed(tail, stream)
 
-    def resume(self, stream: Stream, cursor: int) -> Response:
-        """All frames after `cursor`, live: the same bytes that the first reader got from there on."""
-        return _streamed(self._tail(stream, cursor), stream)
+    def resume(self, stream: Stream, cursor: int, preamble: bytes = b"") -> Response:
+        """All frames after `cursor`, live: the same bytes that the first reader got from there on.
+
+        Begins at once, with `preamble` where there is one, and tells every failure as a frame.
+        """
+        return _streamed(self._tail(stream, cursor, preamble), stream)
 
     def plain(self, stream: Stream) -> Response:
         """The whole answer at once, by the same clocks, with the same departure and cancel."""
@@ -55,13 +52,14 @@ class Delivery:
             return error_response(error)
         return Response(body, content_type=JSON_TYPE, headers={"cache-control": "no-store"})
 
-    def _tail(self, stream: Stream, cursor: int = 0) -> Tail:
+    def _tail(self, stream: Stream, cursor: int = 0, preamble: bytes = b"") -> Tail:
         tail = Tail(
             stream,
             pump=self.pump,
             departures=self.departures,
             connection=request.environ.get("gunicorn.socket"),
             cursor=cursor,
+            preamble=preamble,
             heartbeat_seconds=self.heartbeat_seconds,
         )
         current = exchange()

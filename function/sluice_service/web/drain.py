@@ -5,7 +5,7 @@ Cloud Run sends SIGTERM and kills ten seconds later; the three bounds and gunico
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sluice_service.generation.pump import Pump
 from sluice_service.generation.registry import Registry
@@ -24,10 +24,13 @@ HANG_UP_SECONDS = 0.5
 
 
 class Drain:
-    """Ends the service's work once."""
+    """Ends the service's work once. `flushes` save what is not saved yet, each within a bounded time."""
 
-    def __init__(self, lifecycle: Lifecycle, registry: Registry, pump: Pump) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, registry: Registry, pump: Pump, flushes: Sequence[Callable[[], object]]
+    ) -> None:
         self._lifecycle = lifecycle
+        self._flushes = flushes
         self._registry = registry
         self._pump = pump
         # Guards the only beginning.
@@ -57,6 +60,7 @@ class Drain:
             if not lifecycle.wait_until_idle(TELL_SECONDS):
                 lifecycle.hang_up()
                 lifecycle.wait_until_idle(HANG_UP_SECONDS)
-        self._registry.flush()
+        for flush in (self._registry.flush, *self._flushes):
+            flush()
         entries.write("drained", "The server may stop.", open_requests=lifecycle.open_requests)
         then()

@@ -6,20 +6,35 @@ from collections.abc import Callable
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from sluice_service.quotas.base import LimitReached, rate_limit_headers
 from sluice_service.telemetry.errors import write_error
 from sluice_service.web.ascii_json import ascii_json
+from sluice_service.web.event_dialect import error_event
 from sluice_service.web.exchange import exchange
+from sluice_service.web.simple_dialect import simple_error
 from sluice_wire.errors import SluiceError
 
 JSON_TYPE = "application/json"
+STREAM_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache, no-transform",
+    "x-accel-buffering": "no",
+}
 
 
 def error_response(error: SluiceError) -> Response:
     """The response for an error that has already been logged."""
-    exchange().add_facts(lambda: {"error_type": error.code})
-    body = ascii_json(error.report(exchange().context.correlation_id).to_openai())
-    response = Response(body, status=error.kind.status, content_type=JSON_TYPE)
+    current = exchange()
+    current.add_facts(lambda: {"error_type": error.code})
+    correlation_id = current.context.correlation_id
+    if current.error_shape == "event":
+        return Response(error_event(error, correlation_id), headers=STREAM_HEADERS)
+    simple = current.error_shape == "simple"
+    told = simple_error(error, correlation_id) if simple else error.report(correlation_id).to_openai()
+    response = Response(ascii_json(told), status=error.kind.status, content_type=JSON_TYPE)
     response.headers["cache-control"] = "no-store"
+    if isinstance(error, LimitReached):
+        response.headers.update(rate_limit_headers(error.standing))
     if not error.kind.retryable:
         # The OpenAI SDKs retry some statuses by themselves unless they are told not to.
         response.headers["x-should-retry"] = "false"

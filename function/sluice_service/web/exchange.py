@@ -35,6 +35,8 @@ class Exchange:
     refused_with: str | None
     """The code with which it must be refused; None when it was admitted."""
     connection: socket.socket | None
+    error_shape: str = "openai"
+    """How an error is told: `openai`, `simple`, or `event` for an EventSource that is already listening."""
     started: float = field(default_factory=time.monotonic)
     first_byte: float | None = None
     status: int = 0
@@ -85,6 +87,7 @@ def exchange_of(environ: "WSGIEnvironment") -> Exchange:
         user_agent=_without(credentials, environ.get("HTTP_USER_AGENT", "")),
         credentials=credentials,
         refused_with=None,
+        error_shape="simple" if environ.get("PATH_INFO", "").startswith("/chat") else "openai",
         connection=environ.get("gunicorn.socket"),
     )
 

@@ -13,8 +13,8 @@ def facts_of(record: Record, *, departed: bool) -> dict[str, Any]:
     """Timing, counts, tokens and how it ended. Times are milliseconds from the start of the generation."""
     usage = record.usage or {}
     return {
-        "time_to_first_token_ms": _since_start_ms(record, record.first_token),
-        "generation_ms": _since_start_ms(record, record.ended or time.monotonic()),
+        "time_to_first_token_ms": record.milliseconds_to(record.first_token),
+        "generation_ms": record.milliseconds_to(record.ended or time.monotonic()),
         "max_gap_ms": round(record.max_gap_seconds * 1000, 1),
         "chunks": record.chunks,
         "gen_ai.usage.input_tokens": usage.get("prompt_tokens"),
@@ -23,7 +23,3 @@ def facts_of(record: Record, *, departed: bool) -> dict[str, Any]:
         "error_type": record.error.code if record.error else None,
         "client_disconnected": departed,
     }
-
-
-def _since_start_ms(record: Record, moment: float | None) -> float | None:
-    return None if moment is None else round((moment - record.started) * 1000, 1)

@@ -7,8 +7,10 @@ an `error` object and no `[DONE]`, which openai-python raises as an APIError.
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from sluice_service.generation.base import Envelope
+from sluice_service.generation.record import Saved
 from sluice_service.web.ascii_json import ascii_json
 from sluice_wire.errors import SluiceError
 from sluice_wire.events import Delta, Event, Finish, Usage
@@ -34,6 +36,7 @@ class OpenAIDialect:
         self.envelope = Envelope(prefix=b"data: " + ascii_json(head)[:-1] + b",", suffix=b"}\n\n")
         self._choices = choices
         self._include_usage = include_usage
+        self._stored = b""
         self._correlation_id = correlation_id
 
     def opening(self) -> Sequence[bytes]:
@@ -42,10 +45,14 @@ class OpenAIDialect:
         roles = ({"index": i, "delta": delta, "finish_reason": None} for i in range(self._choices))
         return [b'"choices":[' + ascii_json(role) + b"]" for role in roles]
 
-    def encode(self, event: Event) -> Sequence[bytes]:
-        """One chunk; usage only for those who asked."""
-        if isinstance(event, Delta | Finish):
+    def encode(self, event: Event | Saved) -> Sequence[bytes]:
+        """One chunk; usage only for those who asked. Where the answer was stored goes with the finish reason."""
+        if isinstance(event, Delta):
             return (b'"choices":' + ascii_json(event.choices),)
+        if isinstance(event, Finish):
+            return (b'"choices":' + ascii_json(event.choices) + self._stored,)
+        if isinstance(event, Saved):
+            self._stored = b',"sluice":' + ascii_json(saved_json(event))
         if isinstance(event, Usage) and self._include_usage:
             return (b'"choices":[],"usage":' + ascii_json(event.usage),)
         return ()
@@ -57,3 +64,8 @@ class OpenAIDialect:
     def failure(self, error: SluiceError) -> Sequence[bytes]:
         """The error, as the last frame."""
         return (b"data: " + ascii_json(error.report(self._correlation_id).to_openai()) + b"\n\n",)
+
+
+def saved_json(saved: Saved) -> dict[str, Any]:
+    """Sluice's addition to OpenAI's objects: `{"conversation_id", "persisted"}`, and an onboarding agent's progress."""
+    return {"conversation_id": saved.conversation_id, "persisted": saved.persisted, **(saved.progress or {})}

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sluice_service.generation.base import Envelope
+from sluice_service.generation.record import Saved
 from sluice_service.web.ascii_json import ascii_json
+from sluice_service.web.openai_dialect import saved_json
 from sluice_wire.errors import SluiceError
 from sluice_wire.events import Delta, Event, Finish, Usage
 
@@ -35,26 +37,33 @@ class PlainAnswer:
         }
         self._choices: dict[int, dict[str, Any]] = {}
         self._usage: dict[str, Any] | None = None
+        self._saved: Saved | None = None
         self._correlation_id = correlation_id
 
     def opening(self) -> Sequence[bytes]:
         """Nothing: there is no body before the end."""
         return ()
 
-    def encode(self, event: Event) -> Sequence[bytes]:
+    def encode(self, event: Event | Saved) -> Sequence[bytes]:
         """Keep it."""
         if isinstance(event, Delta | Finish):
             for choice in event.choices:
                 _merge(self._choices.setdefault(choice.get("index", 0), {}), choice)
         elif isinstance(event, Usage):
             self._usage = event.usage
+        elif isinstance(event, Saved):
+            self._saved = event
         return ()
 
     def closing(self) -> Sequence[bytes]:
         """The body."""
         choices = [_completed(joined(choice)) for _, choice in sorted(self._choices.items())]
         body = {**self._head, "choices": choices}
-        return (ascii_json(body if self._usage is None else {**body, "usage": self._usage}),)
+        if self._usage is not None:
+            body["usage"] = self._usage
+        if self._saved is not None:
+            body["sluice"] = saved_json(self._saved)
+        return (ascii_json(body),)
 
     def failure(self, error: SluiceError) -> Sequence[bytes]:
         """The error's body."""

@@ -3,7 +3,8 @@
 Unknown fields are kept: they are OpenAI's other parameters, which an agent ignores or forwards.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,6 +31,18 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
+ConversationId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+ChatMessage = Annotated[str, Field(min_length=1, max_length=8000)]
+
+
+class StoredWith(BaseModel):
+    """OpenAI's `metadata`, as far as it says something to Sluice."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    conversation_id: ConversationId | None = None
+
+
 class CompletionRequest(BaseModel):
     """The body of `POST /v1/chat/completions`."""
 
@@ -40,6 +53,13 @@ class CompletionRequest(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
+    store: bool | None = None
+    metadata: StoredWith | None = None
+
+    @property
+    def conversation_id(self) -> str | None:
+        """Where the turn shall be stored, when `store` asks for it; None for a new conversation."""
+        return self.metadata.conversation_id if self.metadata is not None else None
 
     @property
     def include_usage(self) -> bool:
@@ -47,10 +67,69 @@ class CompletionRequest(BaseModel):
         return self.stream_options is not None and self.stream_options.include_usage
 
 
-def parse_completion(body: dict[str, Any]) -> CompletionRequest:
+class ChatRequest(BaseModel):
+    """The body of `POST /chat`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    message: ChatMessage
+    model: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    conversation_id: ConversationId | None = None
+    stream: bool = True
+
+
+class EventQuery(BaseModel):
+    """What stands in the address of the EventSource routes, the ticket apart."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    message: ChatMessage | None = None
+    model: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    conversation_id: ConversationId | None = None
+
+
+class TicketRequest(BaseModel):
+    """The body of `POST /v1/tickets`. A ticket may carry the message, since request logs record addresses."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    route: Literal["/chat/stream", "/chat/onboarding-stream"]
+    message: ChatMessage | None = None
+
+
+class RenameRequest(BaseModel):
+    """The body of `PATCH /v1/conversations/{id}`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ForkRequest(BaseModel):
+    """The body of `POST /v1/conversations/{id}/fork`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    message_id: Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class PageQuery(BaseModel):
+    """Which page of a list; `cursor` is the `next_cursor` of the page before."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str, Field(max_length=1024)] | None = None
+
+
+Request = TypeVar("Request", bound=BaseModel)
+
+
+def parse(model: type[Request], given: Mapping[str, Any]) -> Request:
     """The request, checked. Raises `invalid_request` that names the first field that is not as it should be."""
     try:
-        return CompletionRequest.model_validate(body)
+        return model.model_validate(given)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         param = _path(problem["loc"])

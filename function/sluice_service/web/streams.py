@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from flask import Response, request
 
 from sluice_service.generation.base import Stream
-from sluice_service.generation.pump import Pump
-from sluice_service.generation.reader import Reader
 from sluice_service.generation.registry import Registry
 from sluice_service.web.ascii_json import ascii_json
 from sluice_service.web.delivery import Delivery
@@ -24,7 +22,6 @@ class Streams:
     """The routes on streams that exist."""
 
     registry: Registry
-    pump: Pump
     delivery: Delivery
 
     def resume(self, stream_id: str) -> Response:
@@ -46,8 +43,7 @@ class Streams:
     def cancel(self, stream_id: str) -> Response:
         """End the stream now; readers get the in-band error `cancelled`. After the end it changes nothing."""
         stream = self.registry.find(stream_id, principal().user)
-        self.pump.post(stream.abort, SluiceError("cancelled"))
-        _wait_for_end(stream)
+        self.registry.end(stream, SluiceError("cancelled"), CANCEL_SECONDS)
         body = {"id": stream_id, "object": "stream", "status": _status(stream)}
         return Response(ascii_json(body), content_type=JSON_TYPE)
 
@@ -72,10 +68,3 @@ def _status(stream: Stream) -> str:
     if error is None:
         return "finished" if stream.log.ended else "running"
     return "cancelled" if error.code == "cancelled" else "failed"
-
-
-def _wait_for_end(stream: Stream) -> None:
-    reader = Reader(stream.log, stream.log.count)
-    while not stream.log.ended and reader.wait(CANCEL_SECONDS):
-        reader.take()
-    reader.close()

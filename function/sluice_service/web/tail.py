@@ -31,6 +31,7 @@ class Tail:
         departures: Departures,
         connection: socket.socket | None,
         cursor: int = 0,
+        preamble: bytes = b"",
         heartbeat_seconds: float,
     ) -> None:
         self._stream = stream
@@ -38,6 +39,7 @@ class Tail:
         self._departures = departures
         self._connection = connection
         self._heartbeat_seconds = heartbeat_seconds
+        self._preamble = preamble
         self._heartbeat_due = False
         self._closed = False
         self._reader = Reader(stream.log, cursor)
@@ -56,7 +58,7 @@ class Tail:
         self._heartbeat_due = not self._reader.wait(self._heartbeat_seconds)
 
     def wait_for_end(self) -> bytes:
-        """The only frame of a plain answer, once the log has ended; b"" when the client goes before."""
+        """What there is once the log has ended, a plain answer's only frame; b"" when the client goes before."""
         while not (self._stream.log.ended or self._reader.departed):
             self._reader.wait(self._heartbeat_seconds)
         return self._reader.take()
@@ -65,6 +67,9 @@ class Tail:
         return self
 
     def __next__(self) -> bytes:
+        if self._preamble:
+            preamble, self._preamble = self._preamble, b""
+            return preamble
         while not self._reader.departed:
             if data := self._reader.take():
                 return data

@@ -18,10 +18,13 @@ HEAD_TIMEOUT_SECONDS = 20
 LINGER_SECONDS = 2.0
 """How long to read on after the last byte was sent: closed with unread data, a connection is reset, the reply lost."""
 
-LINGER_BYTES = 1 << 16
+PIECE_BYTES = 1 << 16
 
 # A struct timeval. Where a Python time-out is set, as for the body, that one counts.
 _RECEIVE_TIMEOUT = struct.pack("ll", HEAD_TIMEOUT_SECONDS, 0)
+
+# A struct linger: closing discards what is unsent and resets the connection.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # an untyped base
@@ -37,15 +40,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # an untyped base
 
 
 def _linger(connection: socket.socket) -> None:
-    """End our side, wait for the peer to end its own, then end that too: closing finds nothing left to wait for."""
-    deadline = time.monotonic() + LINGER_SECONDS
-    drained_bytes = 0
+    """End our side, wait for the peer to end its own, then end that too: closing finds nothing left to wait for.
+
+    A peer that is still sending what nobody wants is reset in the end; left alone it would go on waiting for room.
+    """
     with contextlib.suppress(OSError):  # the peer may have gone, or gunicorn closed it
         connection.shutdown(socket.SHUT_WR)
-        while drained_bytes < LINGER_BYTES and (remaining := deadline - time.monotonic()) > 0:
-            connection.settimeout(remaining)
-            if not (data := connection.recv(LINGER_BYTES)):
-                break
-            drained_bytes += len(data)
+        if not _drained(connection):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RD)
+
+
+def _drained(connection: socket.socket) -> bool:
+    """Whether the peer ended its side within the time; what it sends meanwhile is dropped."""
+    deadline = time.monotonic() + LINGER_SECONDS
+    while (remaining := deadline - time.monotonic()) > 0:
+        connection.settimeout(remaining)
+        if not connection.recv(PIECE_BYTES):
+            return True
+    return False

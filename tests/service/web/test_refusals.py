@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluice_service.quotas.base import Limits
 from sluice_service.web.auth import Keys, Principal
 from sluice_wire.errors import SluiceError
 from tests.support.running_function import RunningFunction, key_entry, running_function
@@ -36,7 +37,7 @@ def error_of(reply: httpx.Response) -> dict[str, Any]:
 
 
 def keys_of(key: str) -> Keys:
-    return Keys([(bytes.fromhex(str(key_entry(key, "alice")["sha256"])), Principal("alice", ("*",)))])
+    return Keys([(bytes.fromhex(str(key_entry(key, "alice")["sha256"])), Principal("alice", ("*",), Limits()))])
 
 
 @given(key=st.text(min_size=1).filter(lambda key: key == key.strip()), data=st.data())

@@ -1,0 +1,130 @@
+"""`GET /chat/stream` and `/chat/onboarding-stream`: a turn for a browser's EventSource, opened with a ticket.
+
+Source: WHATWG HTML, section 9.2. EventSource can set no header and read no refusal's body, and it reconnects by itself, to
+the same address: so the ticket names the one stream that it may open, a reconnect resumes that one, and whatever fails
+after the ticket was accepted is an `error` event.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flask import Response, request
+
+from sluice_service.chat.agents import Agent, Agents
+from sluice_service.chat.turn import Turn
+from sluice_service.generation.base import Stream
+from sluice_service.generation.claims import Claim
+from sluice_service.generation.registry import Registry
+from sluice_service.web.answers import Answers, note_agent, with_standing
+from sluice_service.web.event_dialect import event_dialect, first_id
+from sluice_service.web.exchange import exchange
+from sluice_service.web.idempotency import wanted_of
+from sluice_service.web.requests import EventQuery, parse
+from sluice_service.web.tickets import Ticket, Tickets
+from sluice_wire.errors import SluiceError
+
+_LAST_EVENT_ID = re.compile(r"(?P<stream>[0-9a-f]{32})\.(?P<frame>[0-9]{1,18})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class EventSourceChat:
+    """The two routes and what they need."""
+
+    agents: Agents
+    answers: Answers
+    registry: Registry
+    tickets: Tickets
+    max_tokens: int
+    streaming_enabled: bool
+
+    def chat(self) -> Response:
+        """A turn with any agent that the ticket's key may use."""
+        return self._answer("/chat/stream", self.agents.get_or_default)
+
+    def onboarding(self) -> Response:
+        """A turn with the first agent that has onboarding steps."""
+        return self._answer("/chat/onboarding-stream", lambda _, allowed: self.agents.first_with_onboarding(allowed))
+
+    def _answer(self, route: str, choose: Callable[[str | None, Sequence[str]], Agent]) -> Response:
+        token = request.args.get("token")
+        if token is None:
+            raise SluiceError("missing_credentials")
+        ticket = self.tickets.open_(token, route)
+        exchange().know(user=ticket.principal.user)
+        stream_id = _stream_id(ticket)
+        resumed = self._resumed(ticket, stream_id)
+        if resumed is not None:
+            return resumed
+        if not ticket.may_start:
+            raise SluiceError("invalid_credentials")
+        exchange().error_shape = "event"
+        if not self.streaming_enabled:
+            raise SluiceError("streaming_disabled", param="stream")
+        query = parse(EventQuery, request.args.to_dict())
+        agent = choose(query.model, ticket.principal.agents)
+        note_agent(agent, stream_id)
+        turn = self._turn(ticket, stream_id, agent, query)
+        dialect = event_dialect(stream_id, exchange().context.correlation_id)
+        started = self.answers.start(turn, dialect)
+        return with_standing(self.answers.delivery.resume(started.stream, 0, first_id(stream_id)), started)
+
+    def _resumed(self, ticket: Ticket, stream_id: str) -> Response | None:
+        """The rest of the stream that this ticket opened; None when it has opened none, and is not asked to resume."""
+        last = request.headers.get("Last-Event-ID", "")
+        place = _LAST_EVENT_ID.fullmatch(last)
+        stream = self._opened(ticket, stream_id)
+        if not last and stream is None:
+            return None
+        exchange().error_shape = "event"
+        exchange().add_facts(lambda: {"resumed": True})
+        if place is None and last:
+            raise _unusable("Last-Event-ID is not the id of an event of this stream.")
+        if place is not None and place["stream"] != stream_id:
+            raise SluiceError("not_found", path=f"/v1/streams/{place['stream']}")
+        if stream is None:
+            raise SluiceError("not_found", path=f"/v1/streams/{stream_id}")
+        cursor = int(place["frame"]) if place else 0
+        ended, count = stream.log.ended, stream.log.count
+        if cursor > count:
+            raise _unusable(f"Last-Event-ID is beyond frame {count}, the last one there is.")
+        if ended and cursor == count:
+            return Response(status=204)
+        return self.answers.delivery.resume(stream, cursor, b"" if cursor else first_id(stream_id))
+
+    def _opened(self, ticket: Ticket, stream_id: str) -> Stream | None:
+        try:
+            return self.registry.find(stream_id, ticket.principal.user)
+        except SluiceError as error:
+            if error.code != "not_found":
+                raise
+            return None
+
+    def _turn(self, ticket: Ticket, stream_id: str, agent: Agent, query: EventQuery) -> Turn:
+        message = ticket.message if ticket.message is not None else query.message
+        if message is None:
+            raise _unusable("message is missing, both in the address and in the ticket.")
+        digest = hashlib.sha256(f"{query.conversation_id}\n{message}".encode("utf-8", "surrogatepass")).digest()
+        claim = Claim(ticket.principal.user, request.path, ticket.id, digest)
+        return Turn(
+            stream_id=stream_id,
+            owner=ticket.principal.user,
+            limits=ticket.principal.limits,
+            agent=agent,
+            messages=[{"role": "user", "content": message}],
+            parameters={},
+            grace_seconds=self.answers.grace_seconds,
+            claim=claim,
+            wanted=wanted_of(query.conversation_id, claim, stream_id, with_history=True),
+            max_tokens=self.max_tokens,
+        )
+
+
+def _stream_id(ticket: Ticket) -> str:
+    """The one stream that a ticket may open, on whichever instance."""
+    return hashlib.sha256(f"stream of ticket {ticket.id}".encode()).hexdigest()[:32]
+
+
+def _unusable(problem: str) -> SluiceError:
+    return SluiceError("invalid_request", param="message", problem=problem)
