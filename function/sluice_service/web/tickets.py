@@ -87,6 +87,6 @@ class Tickets:
         except BadData:
             raise SluiceError("invalid_credentials") from None
         age_seconds = self._now() - issued_at
-        if  not -CLOCK_SKEW_SECONDS <= age_seconds <= self._lifetime_seconds:
+        if for_route != route or not -CLOCK_SKEW_SECONDS <= age_seconds <= self._lifetime_seconds:
             raise SluiceError("invalid_credentials")
         return Ticket(id_, for_route, Principal(user, tuple(agents), Limits(*limits)), message, max(0.0, age_seconds))

@@ -93,13 +93,13 @@ def test_any_changed_ticket_is_refused(data: st.DataObject) -> None:
     assert is_refused(Tickets(SECRET, RESUME_SECONDS), changed) == (changed != ISSUED)
 
 
-@pytest.mark.parametrize("position", range(len(ISSUED)))
-def test_any_changed_character_is_noticed(position: int) -> None:
-    # The last one also carries bits that no decoder looks at.
-    others = set(string.ascii_letters + string.digits + "-_.") - {ISSUED[position]}
-    tickets = Tickets(SECRET, RESUME_SECONDS)
+def test_any_changed_character_is_noticed() -> None:
+    # The last one of a signature also carries bits that no decoder looks at.
+    tickets, letters = Tickets(SECRET, RESUME_SECONDS), string.ascii_letters + string.digits + "-_."
 
-    assert all(is_refused(tickets, ISSUED[:position] + other + ISSUED[position + 1 :]) for other in others)
+    changed = [ISSUED[:at] + letter + ISSUED[at + 1 :] for at in range(len(ISSUED)) for letter in letters]
+
+    assert [token for token in changed if not is_refused(tickets, token)] == [ISSUED] * len(ISSUED)
 
 
 @settings(max_examples=200)
