@@ -11,8 +11,8 @@ from sluice_service.web.departures import Departures
 WRITE_TIMEOUT_SECONDS = 30
 """A client that takes nothing for so long is dropped."""
 
-# A struct timeval. SO_SNDTIMEO bounds each send that makes no progress; a Python time-out would bound the whole of
-# `sendall`, and so drop a reader that is slow but alive.
+# A struct timeval. Each send is bounded, not the whole of `sendall` as by a Python time-out, which would drop a reader that
+# is slow but alive. Linux can take three times as long, because a send that got a part away counts as progress.
 _SEND_TIMEOUT = struct.pack("ll", WRITE_TIMEOUT_SECONDS, 0)
 
 
@@ -45,7 +45,7 @@ class Tail:
         self._reader = Reader(stream.log, cursor)
         pump.post(stream.attach)
         if connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
+            _bound_writes(connection)
             departures.watch(connection, self._reader.depart)
 
     @property
@@ -91,3 +91,11 @@ class Tail:
             self._departures.unwatch(self._connection)
         self._reader.close()
         self._pump.post(self._stream.detach)
+
+
+def _bound_writes(connection: socket.socket) -> None:
+    """Let the kernel give up a client that takes nothing, or that vanished without a word."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
+    if hasattr(socket, "TCP_USER_TIMEOUT") and connection.family in (socket.AF_INET, socket.AF_INET6):
+        # Exact, and for heartbeats too: for so long may what was sent stay unacknowledged, or find no room.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, WRITE_TIMEOUT_SECONDS * 1000)
