@@ -16,7 +16,7 @@ from flask import Request, Response
 
 from sluice_service.app import create_app
 from sluice_service.chat.agents import AgentsError
-from sluice_service.settings import Settings, SettingsError, load
+from sluice_service.settings import Settings, SettingsError, load, secret_values
 from sluice_service.telemetry import setup
 
 SPARE_CONNECTIONS = 200
@@ -36,7 +36,7 @@ def _log_with(settings: Settings) -> None:
         level=settings.log_level,
         project=settings.google_cloud_project,
         on_cloud_run=settings.k_service is not None,
-        secrets=settings.secrets(),
+        secrets=secret_values(),
     )
 
 

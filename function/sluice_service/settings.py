@@ -5,6 +5,7 @@ Every field's docstring gives meaning, unit and default; `.env.example` is gener
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 RESERVED_THREADS = 32
 """Threads beyond the stream slots: for /health, refusals and bodies that arrive slowly."""
+
+_SECRET_NAME = re.compile(r"(KEY|KEYS|TOKEN|SECRET|PASSWORD|REDIS_URL)$")
 
 DEFAULT_THREADS = 1000 + RESERVED_THREADS
 
@@ -123,11 +126,6 @@ class Settings(BaseModel):
         """How many requests are served at once."""
         return self.threads - RESERVED_THREADS
 
-    def secrets(self) -> tuple[str, ...]:
-        """The values that must never be seen."""
-        fields = (self.api_keys, self.openai_api_key, self.ticket_secret, self.redis_url)
-        return tuple(value.get_secret_value() for value in fields if value is not None)
-
     def keys(self) -> tuple[KeySpec, ...]:
         """The keys of API_KEYS and API_KEYS_FILE together. Raises SettingsError, which never shows a value."""
         return (*_keys("API_KEYS", self._inline_keys()), *_keys("API_KEYS_FILE", self._file_keys()))
@@ -167,6 +165,11 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
 def secret(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
     """The value of a variable that agents.toml names (`api_key_env`); None when it is unset or empty."""
     return environment.get(name) or None
+
+
+def secret_values(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The values that must never be seen: of every variable whose name says so, ours and those that agents.toml names."""
+    return tuple(value for name, value in environment.items() if _SECRET_NAME.search(name))
 
 
 def _complaint(problem: Any) -> str:
