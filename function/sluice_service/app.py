@@ -19,7 +19,7 @@ from sluice_service.generation.clocks import Clocks
 from sluice_service.generation.memory_log import MemoryLog
 from sluice_service.generation.pump import Pump
 from sluice_service.generation.registry import Registry
-from sluice_service.providers.base import Provider
+from sluice_service.providers.base import KeySource, Provider
 from sluice_service.providers.demo import DemoProvider
 from sluice_service.quotas.base import Limits, Quotas
 from sluice_service.settings import KeySpec, Settings, SettingsError
@@ -72,11 +72,11 @@ def create_app(settings: Settings) -> Service:
     )
     delivery = Delivery(pump, Departures(pump), settings.heartbeat_seconds)
     answers = Answers(chat, delivery, settings.resume_grace_seconds, settings.log_content)
-    tickets = Tickets(_ticket_secret(settings), settings.timeout_seconds + settings.resume_ttl_seconds)
+    tickets = Tickets(_ticket_secret(settings), chat.longest_seconds(agents) + settings.resume_ttl_seconds)
     cors.allow_origins(app, settings.cors_origins)
     gate.guard(app, _keys(settings))
     errors.handle_errors(app)
-    add_routes(app, _routes(settings, agents, answers, registry, tickets, store, quotas))
+    add_routes(app, _routes(settings, agents, answers, registry, tickets, store))
     lifecycle = Lifecycle(app.wsgi_app, settings.capacity)
     app.wsgi_app = lifecycle  # type: ignore[method-assign]
     _say_the_limits(settings)
@@ -90,7 +90,6 @@ def _routes(
     registry: Registry,
     tickets: Tickets,
     store: ConversationStore,
-    quotas: Quotas,
 ) -> Routes:
     body, tokens, enabled = settings.max_body_bytes, settings.max_tokens, settings.enable_streaming
     return Routes(
@@ -99,7 +98,7 @@ def _routes(
         streams=Streams(registry, answers.delivery),
         simple_chat=SimpleChat(agents, answers, body, tokens, enabled),
         event_source=EventSourceChat(agents, answers, registry, tickets, tokens, enabled),
-        ticket_desk=TicketDesk(tickets, quotas, body),
+        ticket_desk=TicketDesk(tickets, answers.chat, body),
         history=History(store, agents),
     )
 
@@ -220,7 +219,7 @@ def _reachable(agent: Agent, usable: Mapping[str, Provider]) -> Agent | None:
 
 def _provider(name: str, spec: ProviderSpec, settings: Settings) -> Provider | None:
     key = _provider_key(name, spec, settings)
-    if key is None and spec.api_key_env is not None:
+    if key is None and spec.api_key_env is not None and spec.auth is None:
         return None
     # Imported here: the SDK takes longer to import than all the rest, and the demo agent does without.
     from sluice_service.providers.openai_sdk import OpenAIProvider
@@ -233,7 +232,12 @@ def _provider(name: str, spec: ProviderSpec, settings: Settings) -> Provider | N
         raise AgentsError(f"The provider {name} cannot be used: {error}") from error
 
 
-def _provider_key(name: str, spec: ProviderSpec, settings: Settings) -> str | None:
+def _provider_key(name: str, spec: ProviderSpec, settings: Settings) -> str | KeySource | None:
+    if spec.auth == "google":
+        # Imported here: it brings google-auth along.
+        from sluice_service.providers.google_auth import GoogleToken
+
+        return GoogleToken(name)
     if name == "openai" and settings.openai_api_key is not None:
         return settings.openai_api_key.get_secret_value()
     return environment.secret(spec.api_key_env) if spec.api_key_env else None

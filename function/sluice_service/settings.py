@@ -86,7 +86,7 @@ class Settings(BaseModel):
     """The default and the ceiling of /chat's max_tokens."""
     streams_per_user: Annotated[int, Field(ge=1, le=100_000)] = 10
     """How many streams a user may have at once, unless the key says otherwise."""
-    messages_per_hour: Annotated[int, Field(ge=1, le=10_000_000)] = 100
+    messages_per_hour: Annotated[int, Field(ge=1, le=100_000)] = 100
     """How many turns a user may begin within an hour, unless the key says otherwise."""
     conversations: str = "sqlite://"
     """Where conversations are kept: sqlite:///file.db, sqlite:// (in memory), or firestore://[project[/database]]."""

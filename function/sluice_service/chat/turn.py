@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sluice_service.chat.agents import Agent, Upstream
+from sluice_service.chat.agents import Agent, Agents, Upstream
 from sluice_service.chat.conversations import Conversations, Prepared, Wanted
 from sluice_service.generation.attempts import Target
 from sluice_service.generation.base import Dialect, Stream
@@ -89,6 +89,23 @@ class Chat:
         claim = turn.claim
         stream = begin() if claim is None else self._registry.claimed_or_started(claim, turn.stream_id, begin)
         return Started(stream, standings[0] if standings else None)
+
+    def standing(self, user: str, limits: Limits) -> Standing | None:
+        """Where a user stands, with nothing taken; None where a new turn would first end a departed stream.
+
+        Raises LimitReached as `start` would.
+        """
+        try:
+            return self._quotas.check(user, limits)
+        except LimitReached as refusal:
+            if refusal.code != "too_many_streams" or self._registry.oldest_departed(user) is None:
+                raise
+            return None
+
+    def longest_seconds(self, agents: Agents) -> float:
+        """The longest that an answer of any of these agents may take."""
+        own = (self._agent_clocks(agent).total_seconds for agent in agents.allowed(("*",)))
+        return max(own, default=self._clocks.total_seconds)
 
     def _admit(self, turn: Turn) -> Lease:
         live_seconds = self._agent_clocks(turn.agent).total_seconds

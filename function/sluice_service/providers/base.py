@@ -1,9 +1,9 @@
 """The seam between the engine and whatever answers."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from sluice_wire.events import Event
 
@@ -27,6 +27,10 @@ class ModelCall:
         """How many answers are asked for at once (`n`)."""
         wanted = self.parameters.get("n")
         return wanted if isinstance(wanted, int) else 1
+
+
+KeySource: TypeAlias = Callable[[], Awaitable[str]]
+"""Gives the key for one call; raises SluiceError when it cannot."""
 
 
 class Provider(Protocol):

@@ -9,15 +9,15 @@ import contextlib
 import functools
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from itertools import chain, islice, repeat
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import httpx2
 import openai
 from openai.resources.chat.completions import AsyncCompletions  # else loaded by the first call, on the loop, for 30 ms
 
-from sluice_service.providers.base import ModelCall
+from sluice_service.providers.base import KeySource, ModelCall
 from sluice_service.providers.completions import Split, chunks_of
 from sluice_service.providers.event_stream import EventStream, parse_json
 from sluice_service.providers.failures import LOST_CONNECTION, NO_REQUEST, Failure, failure_of
@@ -38,9 +38,6 @@ MAX_LOGGED_CHARACTERS = 2_000
 _BATCH_EVENTS = 256
 # Identity is asked for, since compression holds tokens back; these two are what httpx2 undoes without extra packages.
 _KNOWN_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
-
-KeySource: TypeAlias = Callable[[], Awaitable[str]]
-"""Gives the key for one call; raises SluiceError when it cannot."""
 
 _log = logging.getLogger("sluice.upstream")
 

@@ -15,6 +15,7 @@ from sluice_service.web.simple_dialect import simple_error
 from sluice_wire.errors import SluiceError
 
 JSON_TYPE = "application/json"
+MAX_WAIT_SECONDS = 60
 STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache, no-transform",
@@ -35,11 +36,12 @@ def error_response(error: SluiceError) -> Response:
     response.headers["cache-control"] = "no-store"
     if isinstance(error, LimitReached):
         response.headers.update(rate_limit_headers(error.standing))
-    if not error.kind.retryable:
-        # The OpenAI SDKs retry some statuses by themselves unless they are told not to.
+    wait_seconds = error.retry_after_seconds
+    if not error.kind.retryable or (wait_seconds is not None and wait_seconds > MAX_WAIT_SECONDS):
+        # The OpenAI SDKs retry some statuses by themselves unless they are told not to, and overlook a longer wait.
         response.headers["x-should-retry"] = "false"
-    if error.retry_after_seconds is not None:
-        response.headers["retry-after"] = str(math.ceil(error.retry_after_seconds))
+    if wait_seconds is not None:
+        response.headers["retry-after"] = str(math.ceil(wait_seconds))
     if error.kind.status == 401:
         known = ', error="invalid_token"' if error.code == "invalid_credentials" else ""
         response.headers["www-authenticate"] = f'Bearer realm="sluice"{known}'

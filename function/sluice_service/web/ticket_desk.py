@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from flask import Response, request
 
-from sluice_service.quotas.base import Quotas, rate_limit_headers
+from sluice_service.chat.turn import Chat
+from sluice_service.quotas.base import rate_limit_headers
 from sluice_service.web.ascii_json import ascii_json
 from sluice_service.web.body import read_json
 from sluice_service.web.errors import JSON_TYPE
@@ -18,14 +19,14 @@ class TicketDesk:
     """The route and what it needs."""
 
     tickets: Tickets
-    quotas: Quotas
+    chat: Chat
     max_body_bytes: int
 
     def issue(self) -> Response:
         """`{"ticket", "expires_in"}`, or the refusal that EventSource could not read: limits are checked here, in full."""
         asked = parse(TicketRequest, read_json(request.environ, self.max_body_bytes))
-        standing = self.quotas.check(principal().user, principal().limits)
+        standing = self.chat.standing(principal().user, principal().limits)
         ticket = self.tickets.issue(principal(), asked.route, asked.message)
         body = ascii_json({"ticket": ticket, "expires_in": int(START_SECONDS)})
-        headers = {"cache-control": "no-store", **rate_limit_headers(standing)}
+        headers = {"cache-control": "no-store", **(rate_limit_headers(standing) if standing else {})}
         return Response(body, content_type=JSON_TYPE, headers=headers)
