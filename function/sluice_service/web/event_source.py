@@ -18,6 +18,7 @@ from sluice_service.generation.base import Stream
 from sluice_service.generation.claims import Claim
 from sluice_service.generation.registry import Registry
 from sluice_service.web.answers import Answers, note_agent, with_standing
+from sluice_service.web.ascii_json import ascii_json
 from sluice_service.web.event_dialect import event_dialect, first_id
 from sluice_service.web.exchange import exchange
 from sluice_service.web.idempotency import wanted_of
@@ -53,22 +54,30 @@ class EventSourceChat:
             raise SluiceError("missing_credentials")
         ticket = self.tickets.open_(token, route)
         exchange().know(user=ticket.principal.user)
-        stream_id = _stream_id(ticket)
+        exchange().error_shape = "event"
+        query = parse(EventQuery, request.args.to_dict())
+        claim = _claim(ticket, query)
+        stream_id = _stream_id(claim)
         resumed = self._resumed(ticket, stream_id)
         if resumed is not None:
             return resumed
         if not ticket.may_start:
-            raise SluiceError("invalid_credentials")
-        exchange().error_shape = "event"
+            raise _not_accepted()
         if not self.streaming_enabled:
             raise SluiceError("streaming_disabled", param="stream")
-        query = parse(EventQuery, request.args.to_dict())
         agent = choose(query.model, ticket.principal.agents)
         note_agent(agent, stream_id)
-        turn = self._turn(ticket, stream_id, agent, query)
-        dialect = event_dialect(stream_id, exchange().context.correlation_id)
-        started = self.answers.start(turn, dialect)
-        return with_standing(self.answers.delivery.resume(started.stream, 0, first_id(stream_id)), started)
+        return self._started(self._turn(ticket, stream_id, agent, query, claim))
+
+    def _started(self, turn: Turn) -> Response:
+        dialect = event_dialect(turn.stream_id, exchange().context.correlation_id)
+        try:
+            started = self.answers.start(turn, dialect)
+        except SluiceError as error:
+            if error.code != "idempotency_mismatch":
+                raise
+            raise _not_accepted() from None  # the ticket has started another turn
+        return with_standing(self.answers.delivery.resume(started.stream, 0, first_id(turn.stream_id)), started)
 
     def _resumed(self, ticket: Ticket, stream_id: str) -> Response | None:
         """The rest of the stream that this ticket opened; None when it has opened none, and is not asked to resume."""
@@ -77,7 +86,6 @@ class EventSourceChat:
         stream = self._opened(ticket, stream_id)
         if not last and stream is None:
             return None
-        exchange().error_shape = "event"
         exchange().add_facts(lambda: {"resumed": True})
         if place is None and last:
             raise _unusable("Last-Event-ID is not the id of an event of this stream.")
@@ -101,12 +109,10 @@ class EventSourceChat:
                 raise
             return None
 
-    def _turn(self, ticket: Ticket, stream_id: str, agent: Agent, query: EventQuery) -> Turn:
-        message = ticket.message if ticket.message is not None else query.message
+    def _turn(self, ticket: Ticket, stream_id: str, agent: Agent, query: EventQuery, claim: Claim) -> Turn:
+        message = _message(ticket, query)
         if message is None:
             raise _unusable("message is missing, both in the address and in the ticket.")
-        digest = hashlib.sha256(f"{query.conversation_id}\n{message}".encode("utf-8", "surrogatepass")).digest()
-        claim = Claim(ticket.principal.user, request.path, ticket.id, digest)
         return Turn(
             stream_id=stream_id,
             owner=ticket.principal.user,
@@ -121,9 +127,25 @@ class EventSourceChat:
         )
 
 
-def _stream_id(ticket: Ticket) -> str:
-    """The one stream that a ticket may open, on whichever instance."""
-    return hashlib.sha256(f"stream of ticket {ticket.id}".encode()).hexdigest()[:32]
+def _message(ticket: Ticket, query: EventQuery) -> str | None:
+    return query.message if ticket.message is None else ticket.message
+
+
+def _claim(ticket: Ticket, query: EventQuery) -> Claim:
+    """The ticket is the idempotency key; what is asked with it, the body."""
+    asked = ascii_json([_message(ticket, query), query.model, query.conversation_id])
+    return Claim(ticket.principal.user, request.path, ticket.id, hashlib.sha256(asked).digest())
+
+
+def _stream_id(claim: Claim) -> str:
+    """The one stream that a ticket may open, on whichever instance; only its own address leads there."""
+    return hashlib.sha256(b"stream of ticket " + claim.key.encode() + claim.digest).hexdigest()[:32]
+
+
+def _not_accepted() -> SluiceError:
+    """A true 401, which ends EventSource's trying."""
+    exchange().error_shape = "simple"
+    return SluiceError("invalid_credentials")
 
 
 def _unusable(problem: str) -> SluiceError:
