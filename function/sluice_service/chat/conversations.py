@@ -56,16 +56,18 @@ class Conversations:
             return Prepared(context, None)
         if wanted is not None:
             if wanted.with_history:
-                context += self._history(user, wanted.conversation_id)
+                context += self._history(user, wanted)
             asked = _message(f"{wanted.turn_id}.question", "user", question)
             self._store.append(user, wanted.conversation_id, agent.id, [asked], title_of(question))
         advanced = None if onboarding.is_done(agent, progress) else onboarding.answered(agent, progress, question)
         keeper = AnswerKeeper(self._store, self._saver, user, agent, wanted, stream_id, advanced)
         return Prepared(context, keeper)
 
-    def _history(self, user: str, conversation_id: str) -> list[Mapping[str, Any]]:
-        messages = self._store.recent(user, conversation_id, MAX_HISTORY_MESSAGES, MAX_HISTORY_CHARACTERS)
-        return [{"role": message.role, "content": message.content} for message in messages if message.content]
+    def _history(self, user: str, wanted: Wanted) -> list[Mapping[str, Any]]:
+        messages = self._store.recent(user, wanted.conversation_id, MAX_HISTORY_MESSAGES, MAX_HISTORY_CHARACTERS)
+        # A turn that is asked again after a failure has its question there already, and what there was of the answer.
+        before = [message for message in messages if message.content and not message.id.startswith(f"{wanted.turn_id}.")]
+        return [{"role": message.role, "content": message.content} for message in before]
 
 
 @dataclass(frozen=True, slots=True)

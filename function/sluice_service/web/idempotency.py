@@ -30,7 +30,14 @@ def claim_of(request: Request, owner: str, body: dict[str, Any]) -> Claim | None
 def wanted_of(conversation_id: str | None, claim: Claim | None, stream_id: str, *, with_history: bool) -> Wanted:
     """That the turn shall be stored, in a new conversation when none is named.
 
-    Under a claim the turn's name is the claim's: a failed answer that is replaced doubles no message.
+    Under a claim both are named after it: a failed answer that is replaced doubles neither message nor conversation.
     """
-    turn_id = hashlib.sha256("\n".join(claim.name).encode("utf-8", "surrogatepass")).hexdigest()[:32] if claim else stream_id
-    return Wanted(conversation_id or new_conversation_id(), turn_id, with_history)
+    if claim is None:
+        return Wanted(conversation_id or new_conversation_id(), stream_id, with_history)
+    return Wanted(conversation_id or _name(claim, "conversation"), _name(claim, "turn"), with_history)
+
+
+def _name(claim: Claim, kind: str) -> str:
+    """What the same request has again, and no other: a key may be used anew when its claim has expired."""
+    parts = (kind, *claim.name, claim.digest.hex())
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
