@@ -1,5 +1,6 @@
 """`/v1/conversations…` and `/v1/onboarding/{agent}`: what is stored of the caller, and only of the caller."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,12 +9,12 @@ from flask import Response, request
 
 from sluice_service.chat import onboarding
 from sluice_service.chat.agents import Agents
-from sluice_service.stores.base import Conversation, ConversationStore, Message, Page
+from sluice_service.stores.base import Conversation, ConversationStore, Message, Page, no_such_conversation
 from sluice_service.web.ascii_json import ascii_json
 from sluice_service.web.body import read_json
 from sluice_service.web.errors import JSON_TYPE
 from sluice_service.web.gate import principal
-from sluice_service.web.requests import ForkRequest, PageQuery, RenameRequest, parse
+from sluice_service.web.requests import CONVERSATION_ID, ForkRequest, PageQuery, RenameRequest, parse
 
 MAX_BODY_BYTES = 1 << 16
 
@@ -34,22 +35,26 @@ class History:
     def conversation(self, conversation_id: str) -> Response:
         """One conversation with a page of its messages, oldest first."""
         query, user = _page_query(), principal().user
+        _require_id(conversation_id)
         conversation = self.store.conversation(user, conversation_id)
         page = self.store.messages(user, conversation_id, query.limit, query.cursor)
         return _json({**_conversation_json(conversation), "messages": _page_json(page, _message_json)})
 
     def rename(self, conversation_id: str) -> Response:
         """Give it another title."""
+        _require_id(conversation_id)
         title = parse(RenameRequest, read_json(request.environ, MAX_BODY_BYTES)).title
         return _json(_conversation_json(self.store.rename(principal().user, conversation_id, title)))
 
     def delete(self, conversation_id: str) -> Response:
         """Remove it with all its messages."""
+        _require_id(conversation_id)
         self.store.delete(principal().user, conversation_id)
         return Response(status=204)
 
     def fork(self, conversation_id: str) -> Response:
         """A new conversation with the messages up to and including one."""
+        _require_id(conversation_id)
         message_id = parse(ForkRequest, read_json(request.environ, MAX_BODY_BYTES)).message_id
         forked = self.store.fork(principal().user, conversation_id, message_id)
         return _json(_conversation_json(forked), status=201)
@@ -71,6 +76,12 @@ class History:
         agent = self.agents.get(agent_id, principal().agents)
         self.store.reset_progress(principal().user, agent.id)
         return Response(status=204)
+
+
+def _require_id(conversation_id: str) -> None:
+    """Raises `not_found` for what can be no conversation's id, and so is none that a store has to understand."""
+    if not re.fullmatch(CONVERSATION_ID, conversation_id):
+        raise no_such_conversation(conversation_id)
 
 
 def _page_query() -> PageQuery:

@@ -31,7 +31,10 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-ConversationId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+CONVERSATION_ID = r"^[A-Za-z0-9_-][A-Za-z0-9_.:@~=+-]{0,127}$"
+"""What stands in an address as it is, as one segment."""
+
+ConversationId = Annotated[str, Field(pattern=CONVERSATION_ID)]
 ChatMessage = Annotated[str, Field(min_length=1, max_length=8000)]
 
 
