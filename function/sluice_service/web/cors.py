@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from flask import Flask, Response, request
 
-EXPOSED = "x-request-id, x-correlation-id, x-stream-id, retry-after"
+EXPOSED = (
+    "x-request-id, x-correlation-id, x-stream-id, x-should-retry, retry-after, "
+    "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
+)
 
 
 def allow_origins(app: Flask, origins: Sequence[str]) -> None:
