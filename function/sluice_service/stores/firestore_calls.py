@@ -58,13 +58,13 @@ class Calls:
     ) -> dict[str, Snapshot]:
         """Several documents as they are at one moment, by their paths; also those that do not exist."""
         found = self.client.get_all(
-            list(references), field_paths=fields, read_time=read_time
+            list(references), field_paths=fields, retry=None, timeout=self._seconds(), read_time=read_time
         )
         return {snapshot.reference.path: snapshot for snapshot in found}
 
     def stream(self, query: Query, read_time: datetime | None = None) -> Iterator[Snapshot]:
         """A query's documents, as they arrive."""
-        return iter(query.stream(read_time=read_time))
+        return iter(query.stream(retry=None, timeout=self._seconds(), read_time=read_time))
 
     def commit(self, batch: WriteBatch) -> None:
         """All writes at once, or none. Raises Outdated when a condition no longer holds."""
