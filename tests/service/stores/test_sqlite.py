@@ -60,22 +60,26 @@ def test_locked_file_is_waited_for_and_then_unavailable(store: SqliteStore, path
     assert [found.id for found in all_messages(store, "u", "c")] == ["1", "3"]
 
 
-def test_threads_behind_a_locked_file_wait_together_not_one_after_another(path: Path) -> None:
+def test_time_spent_behind_another_thread_counts_too(path: Path) -> None:
     store = SqliteStore(path, busy_seconds=1)
+    waited_seconds: list[float] = []
 
-    def write(number: int) -> str:
-        try:
-            store.save_progress("u", str(number), 0, {})
-        except SluiceError as error:
-            return error.code
-        return "saved"
-
-    with locked(path), ThreadPoolExecutor(6) as threads:
+    def write() -> None:
         began = time.monotonic()
-        codes = list(threads.map(write, range(6)))
+        with pytest.raises(SluiceError, match="storage_unavailable"):
+            store.save_progress("u", "a", 0, {})
+        waited_seconds.append(time.monotonic() - began)
 
-    assert codes == ["storage_unavailable"] * 6
-    assert time.monotonic() - began < 1.8
+    with locked(path):
+        # The second comes while the first waits for the file, and gets its turn half a second later.
+        writers = [threading.Timer(after_seconds, write) for after_seconds in (0, 0.5)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+
+    assert len(waited_seconds) == 2
+    assert max(waited_seconds) < 1.4
     store.close()
 
 
