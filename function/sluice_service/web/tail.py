@@ -50,8 +50,8 @@ class Tail:
 
     @property
     def departed(self) -> bool:
-        """Whether the client went before the end."""
-        return self._reader.departed
+        """Whether the client went before the end; one that has everything may close before we have noticed."""
+        return self._reader.departed and not self._reader.at_end
 
     def wait_for_first(self) -> None:
         """Wait for the first frame, the end or the client's departure, but no longer than one heartbeat."""
