@@ -132,8 +132,11 @@ def left_mid_stream(function: RunningFunction, upstream: ScriptedUpstream, idemp
     received = read_until(connection, b"two")
     connection.close()
     assert first_call(upstream).closed.wait(10)
-    head = received.partition(b"\r\n\r\n")[0].decode().lower()
-    return head.partition("x-stream-id: ")[2].split()[0]
+    return stream_id_in(received)
+
+
+def stream_id_in(response: bytes) -> str:
+    return response.decode().lower().partition("x-stream-id: ")[2].split()[0]
 
 
 def test_entry_of_a_departure_has_what_came_until_then(function: RunningFunction, upstream: ScriptedUpstream) -> None:
@@ -146,6 +149,19 @@ def test_entry_of_a_departure_has_what_came_until_then(function: RunningFunction
     assert entry["gen_ai.usage.input_tokens"] == USAGE["prompt_tokens"]
     assert entry["gen_ai.usage.output_tokens"] == USAGE["completion_tokens"]
     assert "gen_ai.response.finish_reasons" not in entry
+
+
+def test_reader_that_closes_when_it_has_everything_has_not_left(
+    function: RunningFunction, upstream: ScriptedUpstream
+) -> None:
+    ids = []
+    for _ in range(30):
+        with connected(function) as connection:
+            connection.sendall(request_bytes(function, "hi"))
+            ids.append(stream_id_in(read_until(connection, b"[DONE]\n\n")))
+
+    assert not any(entry_of_departure(function, stream_id)["client_disconnected"] for stream_id in ids)
+    assert len(upstream.calls) == 30
 
 
 def test_text_of_a_left_stream_can_still_be_read_up_to_its_cancellation(
@@ -194,9 +210,8 @@ def test_reader_that_returns_within_the_grace_keeps_the_stream_alive(shared_upst
     settings = environment(shared_upstream, RESUME_GRACE_SECONDS="0.6")
     with running_function(settings) as function, connected(function) as connection, function.client() as client:
         connection.sendall(request_bytes(function, "hi"))
-        head = read_until(connection, b"one ").decode().lower()
+        stream_id = stream_id_in(read_until(connection, b"one "))
         connection.close()
-        stream_id = head.partition("x-stream-id: ")[2].split()[0]
         with client.stream("GET", f"/v1/streams/{stream_id}") as reply:
             pieces = reply.iter_text()
             received = ""
@@ -268,8 +283,7 @@ class Abandoner:
 
     def second_reader_and_first(self) -> None:
         connection, _ = self._ask("talking")
-        head = read_until(connection, b"tick").decode().lower()
-        stream_id = head.partition("x-stream-id: ")[2].split()[0]
+        stream_id = stream_id_in(read_until(connection, b"tick"))
         authorization = f"authorization: Bearer {self._function.key}"
         for method in ("HEAD", "GET"):
             other = connected(self._function)
