@@ -101,6 +101,19 @@ def test_agent_and_title_are_those_of_the_first_turn(store: ConversationStore, u
     assert later.updated >= first.updated
 
 
+def test_answer_does_not_bring_a_deleted_conversation_back(
+    store: ConversationStore, user: str, conversation_id: str
+) -> None:
+    store.append(user, conversation_id, "a", [message("question")], "t")
+    assert store.append(user, conversation_id, "a", [message("answer")], None).message_count == 2
+    store.delete(user, conversation_id)
+
+    with pytest.raises(SluiceError, match="not_found"):
+        store.append(user, conversation_id, "a", [message("late answer")], None)
+
+    assert store.conversations(user, 10).items == ()
+
+
 @pytest.mark.parametrize("conversation_id", [".", "..", "__x__", "a/b", "%2F", "!" * 128, "~", "a.b", "-x"])
 def test_any_visible_id_will_do(store: ConversationStore, user: str, conversation_id: str) -> None:
     mine = f"{conversation_id[:90]}{user}"

@@ -85,9 +85,10 @@ class ConversationStore(Protocol):
     def append(self, user: str, conversation_id: str, agent: str, messages: Sequence[Message], title: str) -> Conversation:
         """Add messages at the end, all or none, in this order; the conversation as it then is.
 
-        Creates the conversation when nobody has the id. A message whose id is there already replaces that one in its
+        Creates the conversation when nobody has the id; with None as title it does not, so that an answer cannot bring
+        back a conversation that was deleted while the model wrote it. A message whose id is there already replaces that one in its
         place, so that saving again doubles nothing and `partial` can become `complete`. Raises `not_found` for another
-        user's conversation, `request_too_large` for more text than MAX_APPEND_BYTES.
+        user's conversation, or one that must exist, and `request_too_large` for more text than MAX_APPEND_BYTES.
         """
         ...
 
@@ -156,3 +157,10 @@ def require_appendable(messages: Sequence[Message]) -> None:
 def no_such_conversation(conversation_id: str) -> SluiceError:
     """`not_found`, for one that does not exist and for another user's alike."""
     return SluiceError("not_found", path=f"/v1/conversations/{conversation_id}")
+
+
+def begun(user: str, conversation_id: str, agent: str, title: str | None, now: float) -> Conversation:
+    """A new conversation, still empty. Raises `not_found` when it has no title, and so had to exist."""
+    if title is None:
+        raise no_such_conversation(conversation_id)
+    return Conversation(id=conversation_id, user=user, agent=agent, title=title, created=now, updated=now, message_count=0)

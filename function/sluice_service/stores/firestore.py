@@ -17,6 +17,7 @@ from sluice_service.stores.base import (
     Message,
     Page,
     Progress,
+    begun,
     no_such_conversation,
     require_appendable,
 )
@@ -48,7 +49,9 @@ class FirestoreStore:
         self._firestore = Firestore(project, database, deadline_seconds)
         self._clock = clock
 
-    def append(self, user: str, conversation_id: str, agent: str, messages: Sequence[Message], title: str) -> Conversation:
+    def append(
+        self, user: str, conversation_id: str, agent: str, messages: Sequence[Message], title: str | None
+    ) -> Conversation:
         """See ConversationStore."""
         require_appendable(messages)
 
@@ -60,9 +63,7 @@ class FirestoreStore:
                 [*documents.CONVERSATION_FIELDS, "deleting", "sequence", "pieces"],
             )
             snapshot = found.pop(transcript.document.path)
-            known = transcript.owned(snapshot, user) or Conversation(
-                id=conversation_id, user=user, agent=agent, title=title, created=now, updated=now, message_count=0
-            )
+            known = transcript.owned(snapshot, user) or begun(user, conversation_id, agent, title, now)
             batch = calls.client.batch()
             count = transcript.put(batch, messages, known.message_count, found)
             conversation = replace(known, updated=now, message_count=count)

@@ -17,6 +17,7 @@ from sluice_service.stores.base import (
     Message,
     Page,
     Progress,
+    begun,
     no_such_conversation,
     require_appendable,
 )
@@ -70,14 +71,14 @@ class SqliteStore:
         self._connections.prepare()
         self._clock = clock
 
-    def append(self, user: str, conversation_id: str, agent: str, messages: Sequence[Message], title: str) -> Conversation:
+    def append(
+        self, user: str, conversation_id: str, agent: str, messages: Sequence[Message], title: str | None
+    ) -> Conversation:
         """See ConversationStore."""
         require_appendable(messages)
         with self._connections.writing("append") as connection:
             now = self._clock()
-            known = _find(connection, user, conversation_id) or Conversation(
-                id=conversation_id, user=user, agent=agent, title=title, created=now, updated=now, message_count=0
-            )
+            known = _find(connection, user, conversation_id) or begun(user, conversation_id, agent, title, now)
             count = known.message_count
             for message in messages:
                 (sequence,) = connection.execute(_PUT_MESSAGE, _parameters(conversation_id, count + 1, message)).fetchone()
