@@ -49,3 +49,8 @@ def error_of(response: bytes) -> dict[str, Any]:
     """The error object in a whole response that is one."""
     error: dict[str, Any] = json.loads(response.partition(b"\r\n\r\n")[2])["error"]
     return error
+
+
+def stream_id_in(response: bytes) -> str:
+    """The id that a stream's headers tell."""
+    return response.decode().lower().partition("x-stream-id: ")[2].split()[0]

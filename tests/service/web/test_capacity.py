@@ -6,13 +6,14 @@ import json
 import socket
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from tests.support.raw_request import PATH, connected, error_of, read_until, request_bytes
 from tests.support.running_function import RunningFunction, running_function
+from tests.support.waiting import until
 
 CAPACITY = 40
 UNFINISHED = 8
@@ -53,13 +54,6 @@ def health_seconds(function: RunningFunction, times: int = 50) -> list[float]:
             assert b" 200 OK" in read_until(connection, b"healthy")
         taken.append(time.monotonic() - began)
     return taken
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 def test_limits_are_said_at_the_start(function: RunningFunction) -> None:

@@ -1,23 +1,27 @@
 """Readers that leave: upstream is closed in time, what came is kept and told, and nothing stays behind."""
 
-import itertools
-import random
 import signal
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from tests.support.footprint import Footprint, footprint
-from tests.support.raw_request import PATH, connected, read_until, request_bytes, reset
+from tests.support.abandoning import (
+    BEFORE_FIRST_TOKEN,
+    IN_SILENCE,
+    Abandoner,
+    abandon,
+    function_to_abandon,
+    settled,
+    started,
+)
+from tests.support.raw_request import PATH, connected, read_until, request_bytes, reset, stream_id_in
 from tests.support.running_function import RunningFunction, running_function
 from tests.support.scripted_upstream import HANG, STREAM_HEAD, USAGE, Call, Script, ScriptedUpstream, Step, answer, chunk
+from tests.support.waiting import until
 
 GRACE_SECONDS = 1.0
 NOTICED_SECONDS = 2.0
@@ -40,13 +44,6 @@ def function(shared_upstream: ScriptedUpstream, grace_seconds: float) -> Iterato
         yield function
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
-
-
 def first_call(upstream: ScriptedUpstream) -> Call:
     until(lambda: bool(upstream.calls), "a call of upstream")
     return upstream.calls[0]
@@ -64,8 +61,6 @@ def entry_of_departure(function: RunningFunction, stream_id: str) -> dict[str, A
 
 
 MID_TOKEN: list[Step] = [STREAM_HEAD, *answer(*["tick "] * 200, pause=0.05)[2:]]
-IN_SILENCE: list[Step] = [STREAM_HEAD, chunk("tick "), HANG]
-BEFORE_FIRST_TOKEN: list[Step] = [STREAM_HEAD, HANG]
 
 
 @pytest.mark.parametrize("leave", [socket.socket.close, reset], ids=["closed", "reset"])
@@ -133,10 +128,6 @@ def left_mid_stream(function: RunningFunction, upstream: ScriptedUpstream, idemp
     connection.close()
     assert first_call(upstream).closed.wait(10)
     return stream_id_in(received)
-
-
-def stream_id_in(response: bytes) -> str:
-    return response.decode().lower().partition("x-stream-id: ")[2].split()[0]
 
 
 def test_entry_of_a_departure_has_what_came_until_then(function: RunningFunction, upstream: ScriptedUpstream) -> None:
@@ -223,110 +214,13 @@ def test_reader_that_returns_within_the_grace_keeps_the_stream_alive(shared_upst
     assert received.endswith("data: [DONE]\n\n")
 
 
-class Abandoner:
-    """Sends requests and leaves each in its own way. `upstream` tells, by the question, when its call has arrived."""
-
-    def __init__(self, function: RunningFunction, upstream: ScriptedUpstream) -> None:
-        self._function = function
-        self._numbers = itertools.count()
-        self._arrived: dict[str, threading.Event] = {}
-        upstream.script = self._script
-
-    def _script(self, body: Any) -> Script:
-        question = body["messages"][0]["content"]
-        self._arrived[question].set()
-        return BEFORE_FIRST_TOKEN if question.startswith("silent") else IN_SILENCE
-
-    def _ask(self, kind: str, *, stream: bool = True) -> tuple[socket.socket, threading.Event]:
-        question = f"{kind} {next(self._numbers)}"
-        arrived = self._arrived[question] = threading.Event()
-        connection = connected(self._function)
-        connection.sendall(request_bytes(self._function, question, stream=stream))
-        return connection, arrived
-
-    def mid_stream(self) -> None:
-        connection, _ = self._ask("talking")
-        read_until(connection, b"tick")
-        connection.close()
-
-    def mid_stream_by_reset(self) -> None:
-        connection, _ = self._ask("talking")
-        read_until(connection, b"tick")
-        reset(connection)
-
-    def before_the_first_token(self) -> None:
-        connection, arrived = self._ask("silent")
-        assert arrived.wait(20)
-        connection.close()
-
-    def before_the_response_can_be_written(self) -> None:
-        connection, _ = self._ask("talking")
-        reset(connection)
-
-    def plain(self) -> None:
-        connection, arrived = self._ask("talking", stream=False)
-        assert arrived.wait(20)
-        connection.close()
-
-    def half_a_head(self) -> None:
-        connection = connected(self._function)
-        connection.sendall(request_bytes(self._function, "never")[:60])
-        connection.close()
-
-    def half_a_body(self) -> None:
-        connection = connected(self._function)
-        connection.sendall(request_bytes(self._function, "never")[:-20])
-        reset(connection)
-
-    def nothing_at_all(self) -> None:
-        connected(self._function).close()
-
-    def second_reader_and_first(self) -> None:
-        connection, _ = self._ask("talking")
-        stream_id = stream_id_in(read_until(connection, b"tick"))
-        authorization = f"authorization: Bearer {self._function.key}"
-        for method in ("HEAD", "GET"):
-            other = connected(self._function)
-            other.sendall(f"{method} /v1/streams/{stream_id} HTTP/1.1\r\nhost: x\r\n{authorization}\r\n\r\n".encode())
-            read_until(other, b"\r\n\r\n")
-            other.close()
-        connection.close()
-
-    @property
-    def ways(self) -> list[Callable[[], None]]:
-        return [
-            self.mid_stream,
-            self.mid_stream_by_reset,
-            self.before_the_first_token,
-            self.before_the_response_can_be_written,
-            self.plain,
-            self.half_a_head,
-            self.half_a_body,
-            self.nothing_at_all,
-            self.second_reader_and_first,
-        ]
-
-
-def abandon(abandoner: Abandoner, count: int, at_once: int) -> None:
-    """Leave so many requests, in all ways, a repeatable mixture."""
-    ways = list(itertools.islice(itertools.cycle(abandoner.ways), count))
-    random.Random(count).shuffle(ways)
-    with ThreadPoolExecutor(at_once) as pool:
-        for done in [pool.submit(way) for way in ways]:
-            done.result()
-
-
-THREADS = 132
 MAX_GROWTH_BYTES = 16 << 20
 """The allocator's fragments, which grow ever more slowly; a thousand streams that were kept would take far more."""
 
 
 def test_a_thousand_abandoned_requests_leave_nothing_behind(shared_upstream: ScriptedUpstream) -> None:
-    settings = environment(shared_upstream, RESUME_GRACE_SECONDS="0", RESUME_TTL_SECONDS="0.2", LOG_LEVEL="DEBUG")
-    shared_upstream.calls.clear()
-    with running_function({**settings, "HEARTBEAT_SECONDS": "10", "THREADS": str(THREADS)}) as function:
+    with function_to_abandon(shared_upstream) as function:
         abandoner = Abandoner(function, shared_upstream)
-        make_all_threads(function)
         abandon(abandoner, 400, at_once=24)  # what is loaded and opened once, and each thread's share of the heap
         before = settled(function, shared_upstream)
 
@@ -342,45 +236,6 @@ def test_a_thousand_abandoned_requests_leave_nothing_behind(shared_upstream: Scr
         (draining,) = (entry for entry in function.entries() if entry["event"] == "draining")
         assert draining["open_requests"] == 0
         assert not [entry for entry in function.entries() if entry["severity"] == "ERROR"]
-
-
-def make_all_threads(function: RunningFunction) -> None:
-    """The server makes a thread when none is free, up to THREADS, and keeps it: have all of them made."""
-    with ExitStack() as silent:
-        for _ in range(THREADS):
-            silent.enter_context(connected(function))
-        until(lambda: footprint(function).threads > THREADS, "all of the server's threads")
-
-
-def settled(function: RunningFunction, upstream: ScriptedUpstream) -> Footprint:
-    """What is held when every call of upstream has been closed, every log released and every client's socket."""
-    until(lambda: every_request_has_ended(function), "the end of every request", seconds=20)
-    assert all(call.closed.wait(10) for call in upstream.calls)
-    until(lambda: released(function) == started(function), "the release of every stream's log")
-    until(lambda: footprint(function).descriptors["socket"] <= OWN_SOCKETS, "the end of every connection")
-    return footprint(function)
-
-
-OWN_SOCKETS = 3
-"""Where it listens, and the pair that wakes the pump."""
-
-
-def every_request_has_ended(function: RunningFunction) -> bool:
-    events = Counter(entry["event"] for entry in function.entries())
-    return events["request_received"] == events["response_complete"]
-
-
-def started(function: RunningFunction) -> set[object]:
-    """The streams that requests have begun or read."""
-    return streams_in(function, "response_complete")
-
-
-def released(function: RunningFunction) -> set[object]:
-    return streams_in(function, "stream_cleanup")
-
-
-def streams_in(function: RunningFunction, event: str) -> set[object]:
-    return {entry["stream_id"] for entry in function.entries() if entry["event"] == event and "stream_id" in entry}
 
 
 def test_body_that_breaks_off_is_no_fault_of_ours(function: RunningFunction) -> None:

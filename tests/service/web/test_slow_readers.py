@@ -15,6 +15,7 @@ from tests.support.footprint import footprint
 from tests.support.raw_request import PATH, connected, read_until, request_bytes
 from tests.support.running_function import RunningFunction, running_function
 from tests.support.scripted_upstream import HANG, STREAM_HEAD, Script, ScriptedUpstream, answer, chunk
+from tests.support.waiting import until
 
 PIECE = "x" * 8000
 FLOOD: Script = [STREAM_HEAD, *[chunk(PIECE)] * 900, HANG]
@@ -28,13 +29,6 @@ def function(shared_upstream: ScriptedUpstream) -> Iterator[RunningFunction]:
     upstream = {"OPENAI_API_KEY": "sk-up", "OPENAI_BASE_URL": shared_upstream.url, "K_SERVICE": "sluice"}
     with running_function({**upstream, "RESUME_GRACE_SECONDS": "60", "IDLE_TIMEOUT_SECONDS": "100"}) as function:
         yield function
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 def by_question(scripts: dict[str, Script]) -> Callable[[Any], Script]:
