@@ -82,13 +82,15 @@ class ConversationStore(Protocol):
     Conversation ids are 1 to 128 visible ASCII characters, checked by the caller. `limit` is at least 1.
     """
 
-    def append(self, user: str, conversation_id: str, agent: str, messages: Sequence[Message], title: str) -> Conversation:
+    def append(
+        self, user: str, conversation_id: str, agent: str, messages: Sequence[Message], title: str | None
+    ) -> Conversation:
         """Add messages at the end, all or none, in this order; the conversation as it then is.
 
-        Creates the conversation when nobody has the id; with None as title it does not, so that an answer cannot bring
-        back a conversation that was deleted while the model wrote it. A message whose id is there already replaces that one in its
-        place, so that saving again doubles nothing and `partial` can become `complete`. Raises `not_found` for another
-        user's conversation, or one that must exist, and `request_too_large` for more text than MAX_APPEND_BYTES.
+        Creates the conversation when nobody has the id; not with None as title, so that an answer cannot bring back a
+        conversation that was deleted while the model wrote it. A message whose id is there already replaces that one in
+        its place: saving again doubles nothing, and `partial` can become `complete`. Raises `not_found` for another
+        user's conversation, or one that had to exist, and `request_too_large` for more text than MAX_APPEND_BYTES.
         """
         ...
 
