@@ -333,8 +333,8 @@ _KINDS = (
     ),
     ErrorKind(
         "storage_unavailable", 503, True, _SERVER,
-        "The store that the service's instances share cannot be reached.",
-        "Whether another instance holds what was asked for cannot be known now.",
+        "The store of this service cannot be reached.",
+        "It is locked, overloaded or out of reach; nothing was changed that you were not told of.",
         "Send the request again in a moment.",
     ),
     ErrorKind(

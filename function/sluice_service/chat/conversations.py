@@ -105,7 +105,8 @@ class AnswerKeeper:
                 time_to_first_token_ms=record.milliseconds_to(record.first_token),
                 generation_ms=record.milliseconds_to(record.last_event),
             )
-            self.store.append(self.user, self.wanted.conversation_id, self.agent.id, [answer], "")
+            # Without a title: a conversation that was deleted meanwhile does not come back for its answer.
+            self.store.append(self.user, self.wanted.conversation_id, self.agent.id, [answer], None)
         if status == "complete" and self.advanced is not None:
             step, answers = self.advanced.step - 1, self.advanced.answers
             self.store.save_progress(self.user, self.agent.id, step, answers)
