@@ -9,7 +9,7 @@ from sluice_tui.api import Api, Endpoint
 from sluice_tui.app import ChatApp
 from sluice_tui.connection import Connection
 from sluice_tui.transport import Timeouts
-from tests.tui.asking import KEY, SHORT
+from tests.tui.asking import HASTY, KEY, SHORT
 from tests.tui.fake_openai import FakeOpenAI, fake_openai
 
 FAKE_FUNCTION = Path(__file__).with_name("fake_function") / "entry.py"
@@ -24,7 +24,7 @@ def server() -> Iterator[FakeOpenAI]:
 @pytest.fixture
 def app(server: FakeOpenAI) -> ChatApp:
     """The app over the fake server; it leaves with the test's event loop."""
-    return ChatApp(Connection(Endpoint(server.url, "key-0123"), timeouts=Timeouts(connect=2, read=10)))
+    return ChatApp(Connection(Endpoint(server.url, "key-0123"), timeouts=Timeouts(connect=2, read=10), patience=HASTY))
 
 
 @pytest.fixture

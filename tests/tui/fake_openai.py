@@ -11,6 +11,8 @@ from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
+from sluice_wire.errors import SluiceError
+
 WAIT_SECONDS = 30
 
 
@@ -64,6 +66,10 @@ def frame(body: Any) -> bytes:
 
 def usage(completion_tokens: int) -> bytes:
     return frame({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": completion_tokens}})
+
+
+BROKEN = frame(SluiceError("upstream_truncated").report("corr-1").to_openai())
+"""The model's own failure, which is told at once: a connection that breaks would be made again."""
 
 
 def whole(*steps: Step) -> list[Step]:

@@ -1,11 +1,8 @@
 """The client of an API where all goes well, and the addresses and keys that it takes."""
 
-from contextlib import aclosing
-
 import pytest
 
-from sluice_tui.api import Agent, Api, Endpoint, base_url
-from sluice_tui.stream import answer
+from sluice_tui.api import Agent, Api, Asked, Endpoint, base_url
 from tests.tui.asking import KEY, ask
 from tests.tui.fake_openai import HANG, FakeOpenAI, chunk, whole
 
@@ -58,8 +55,8 @@ async def test_a_lone_surrogate_in_a_question_does_not_stop_it(api: Api, server:
 
 async def test_leaving_an_answer_hangs_up(api: Api, server: FakeOpenAI) -> None:
     server.script = ["first", HANG]
-    async with aclosing(answer(api, "fake", [])) as events:
-        await anext(events)
+    async with api.completion(Asked.new("fake", [])) as response:
+        await anext(response.pieces)
 
     assert server.completions[0].gone.wait(5)
 

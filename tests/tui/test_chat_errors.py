@@ -4,7 +4,7 @@ from sluice_tui.app import ChatApp
 from sluice_tui.widgets.error_panel import ErrorPanel
 from sluice_tui.widgets.prompt import Prompt
 from sluice_wire.errors import SluiceError
-from tests.tui.fake_openai import FakeOpenAI, Reply, frame, whole
+from tests.tui.fake_openai import BROKEN, FakeOpenAI, Reply, frame, whole
 from tests.tui.screens import CURSOR, send, shown, until_gone, until_shown
 
 
@@ -22,16 +22,16 @@ async def test_a_broken_answer_becomes_a_panel_and_nothing_is_lost(app: ChatApp,
 
 
 async def test_r_on_the_panel_asks_again_in_its_place(app: ChatApp, server: FakeOpenAI) -> None:
-    server.scripts = [["half"], whole("the whole answer")]
+    server.scripts = [["half", BROKEN], whole("the whole answer")]
     async with app.run_test(notifications=True) as pilot:
         await send(pilot, "my question")
-        await until_shown(pilot, "answer_truncated")
+        await until_shown(pilot, "upstream_truncated")
 
         await pilot.press("tab", "r")
 
         await until_shown(pilot, "the whole answer")
         await until_gone(pilot, CURSOR)
-        assert "answer_truncated" not in shown(app)
+        assert "upstream_truncated" not in shown(app)
         assert "half" not in shown(app)
         assert shown(app).count("my question") == 1
         assert isinstance(app.focused, Prompt)
@@ -39,34 +39,34 @@ async def test_r_on_the_panel_asks_again_in_its_place(app: ChatApp, server: Fake
 
 
 async def test_the_buttons_do_what_the_keys_do(app: ChatApp, server: FakeOpenAI) -> None:
-    server.scripts = [["half"], whole("the whole answer")]
+    server.scripts = [["half", BROKEN], whole("the whole answer")]
     async with app.run_test(notifications=True) as pilot:
         await send(pilot, "hi")
-        await until_shown(pilot, "answer_truncated")
+        await until_shown(pilot, "upstream_truncated")
 
         await pilot.click("#copy")
         assert "The answer broke off." in app.clipboard
-        assert "answer_truncated · corr-1" in app.clipboard
+        assert "upstream_truncated · corr-1" in app.clipboard
 
         await pilot.click("#retry")
         await until_shown(pilot, "the whole answer")
 
 
 async def test_c_copies_the_details(app: ChatApp, server: FakeOpenAI) -> None:
-    server.script = ["half"]
+    server.script = ["half", BROKEN]
     async with app.run_test(notifications=True) as pilot:
         await send(pilot, "hi")
-        await until_shown(pilot, "answer_truncated")
+        await until_shown(pilot, "upstream_truncated")
         await pilot.press("tab", "c")
 
         assert app.clipboard.splitlines()[0] == "The answer broke off."
 
 
 async def test_only_the_last_error_offers_another_try(app: ChatApp, server: FakeOpenAI) -> None:
-    server.scripts = [["half"], whole("fine")]
+    server.scripts = [["half", BROKEN], whole("fine")]
     async with app.run_test(notifications=True) as pilot:
         await send(pilot, "one")
-        await until_shown(pilot, "answer_truncated")
+        await until_shown(pilot, "upstream_truncated")
         await send(pilot, "two")
         await until_shown(pilot, "fine")
 

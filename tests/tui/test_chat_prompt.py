@@ -4,7 +4,7 @@ import threading
 
 from sluice_tui.app import ChatApp
 from sluice_tui.widgets.prompt import Prompt
-from tests.tui.fake_openai import FakeOpenAI, whole
+from tests.tui.fake_openai import BROKEN, FakeOpenAI, whole
 from tests.tui.screens import CURSOR, draft, send, until, until_gone, until_shown
 
 
@@ -39,13 +39,13 @@ async def test_one_is_sent_at_a_time_and_the_draft_stays(app: ChatApp, server: F
 
 async def test_focus_stays_in_the_prompt_whatever_arrives(app: ChatApp, server: FakeOpenAI) -> None:
     gate = threading.Event()
-    server.script = ["part", gate]
+    server.script = ["part", gate, BROKEN]
     async with app.run_test(notifications=True) as pilot:
         await send(pilot, "one")
         await until_shown(pilot, "part")
         await pilot.press(*"dra")
         gate.set()
-        await until_shown(pilot, "answer_truncated")
+        await until_shown(pilot, "upstream_truncated")
         await pilot.press(*"ft")
 
         assert isinstance(app.focused, Prompt)

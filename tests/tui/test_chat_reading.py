@@ -6,7 +6,7 @@ from textual.widgets import TextArea
 
 from sluice_tui.app import ChatApp
 from sluice_tui.widgets.transcript import Transcript
-from tests.tui.fake_openai import FakeOpenAI, frame, whole
+from tests.tui.fake_openai import BROKEN, FakeOpenAI, frame, whole
 from tests.tui.screens import draft, send, shown, until, until_gone, until_shown
 
 
@@ -38,14 +38,14 @@ async def test_the_view_follows_the_end_only_while_the_reader_is_there(app: Chat
 
 
 async def test_a_terminal_of_forty_columns_shows_the_same(app: ChatApp, server: FakeOpenAI) -> None:
-    server.scripts = [whole("a short answer"), ["half"]]
+    server.scripts = [whole("a short answer"), ["half", BROKEN]]
     async with app.run_test(notifications=True, size=(40, 20)) as pilot:
         await send(pilot, "one")
         await until_shown(pilot, "7 tokens")
         assert "a short answer" in shown(app)
 
         await send(pilot, "two")
-        await until_shown(pilot, "answer_truncated · corr-1")
+        await until_shown(pilot, "upstream_truncated · corr-1")
         assert all(len(line.rstrip()) <= 40 for line in shown(app).splitlines())
         assert "r  Try again" in shown(app)
 

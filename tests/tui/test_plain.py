@@ -11,7 +11,7 @@ import pytest
 
 from sluice_wire.errors import SluiceError
 from sluice_wire.version import __version__
-from tests.tui.fake_openai import DONE, HANG, FakeOpenAI, Reply, chunk, frame, whole
+from tests.tui.fake_openai import BROKEN, DONE, HANG, FakeOpenAI, Reply, chunk, frame, whole
 
 SLUICE = (sys.executable, "-c", "import sys; from sluice_tui.cli import main; sys.exit(main())")
 SECONDS = 30
@@ -107,12 +107,12 @@ def test_json_is_one_event_a_line_with_the_models_own_text(server: FakeOpenAI) -
 
 
 def test_json_tells_an_error_as_its_last_line(server: FakeOpenAI) -> None:
-    server.script = ["part"]
+    server.script = ["part", BROKEN]
 
     result = sluice("ask", "x", "--json", "--url", server.url)
 
     last = json.loads(result.stdout.splitlines()[-1])
-    assert (result.returncode, last["type"], last["error"]["code"]) == (1, "error", "answer_truncated")
+    assert (result.returncode, last["type"], last["error"]["code"]) == (1, "error", "upstream_truncated")
 
 
 # -- exit codes

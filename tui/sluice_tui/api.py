@@ -3,20 +3,26 @@
 Every exception of httpx and every response that is not what was asked for becomes a ClientError here, at the edge.
 """
 
+import asyncio
 import json
+import re
+import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
-from sluice_tui.errors import ClientError, client_error, told_by_server
+from sluice_tui.errors import client_error
+from sluice_tui.responses import MAX_ANSWER_BYTES, correlation_id, json_body, not_an_api, refusal
 from sluice_tui.transport import Timeouts, translated
 from sluice_wire.version import __version__
 
-MAX_BODY_BYTES = 1 << 20
-"""How much of a response that is not a stream is read: a list of models, or an error."""
+CANCEL_SECONDS = 3.0
+
+_EVENTS = {"Accept": "text/event-stream"}
+_STREAM_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +48,29 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a model; sent again under the same `key` (Idempotency-Key) it is the same question."""
+
+    model: str
+    messages: Sequence[Mapping[str, str]]
+    key: str
+
+    @classmethod
+    def new(cls, model: str, messages: Sequence[Mapping[str, str]]) -> Self:
+        """A question that was not asked before."""
+        return cls(model, messages, uuid.uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerBytes:
-    """The body of a completion stream as it arrives, and the id that the server's log knows it by."""
+    """The body of a completion stream as it arrives, and the id that the server's log knows it by.
+
+    `stream_id` is what it can be resumed and cancelled by, "" where the server does not say.
+    """
 
     pieces: AsyncIterator[bytes]
     correlation_id: str
+    stream_id: str = ""
 
 
 def base_url(url: str) -> str:
@@ -87,59 +111,82 @@ class Api:
         """The models on offer, in the server's order. Raises ClientError."""
         with self._translated():
             async with self._client.stream("GET", f"{self.url}/models") as response:
-                body = await _json_body(response)
+                body = await json_body(response)
         if not response.is_success:
-            raise self._refusal(response, body)
+            raise refusal(self.url, response, body)
         listed = body.get("data") if isinstance(body, dict) else None
         if not isinstance(listed, list):
-            raise self._not_an_api(response)
+            raise not_an_api(self.url, response)
         return [_agent(model) for model in listed if isinstance(model, dict) and isinstance(model.get("id"), str)]
 
     @asynccontextmanager
-    async def completion(self, model: str, messages: Sequence[Mapping[str, str]]) -> AsyncIterator[AnswerBytes]:
+    async def completion(self, asked: Asked) -> AsyncIterator[AnswerBytes]:
         """One streamed answer; leaving the context closes its connection.
 
         Raises ClientError, on entering and while the bytes are read.
         """
-        body = {"model": model, "messages": messages, "stream": True, "stream_options": {"include_usage": True}}
+        with self._translated():
+            async with self._post(asked, asked.key, stream=True, stream_options={"include_usage": True}) as response:
+                yield await self._stream(response)
+
+    @asynccontextmanager
+    async def resumed(self, stream_id: str, after: int) -> AsyncIterator[AnswerBytes | None]:
+        """The frames of a stream that follow the first `after`; None when there are none to come.
+
+        Raises ClientError like `completion`.
+        """
+        address, cursor = f"{self.url}/streams/{stream_id}", {"starting_after": after}
+        with self._translated():
+            async with self._client.stream("GET", address, params=cursor, headers=_EVENTS) as response:
+                yield None if response.status_code == httpx.codes.NO_CONTENT else await self._stream(response)
+
+    async def plain(self, asked: Asked) -> Any:
+        """One answer in one piece: the JSON of a `chat.completion`, unchecked. Raises ClientError."""
+        # Another body is another request: what a server keeps under the key may be a stream.
+        with self._translated():
+            async with self._post(asked, f"{asked.key}-plain", stream=False) as response:
+                body = await json_body(response, MAX_ANSWER_BYTES)
+        if not response.is_success:
+            raise refusal(self.url, response, body)
+        return body
+
+    async def cancel(self, stream_id: str) -> None:
+        """End a stream on the server: nobody wants it any more. It is tried once, and waited for CANCEL_SECONDS."""
+        with suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await self._client.post(f"{self.url}/streams/{stream_id}/cancel")
+
+    def _post(self, asked: Asked, key: str, **how: Any) -> AbstractAsyncContextManager[httpx.Response]:
+        body = {"model": asked.model, "messages": asked.messages, **how}
         # UTF-8 has no lone surrogates, and servers refuse them; a question mark stands for each.
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        with self._translated():
-            request = self._client.stream("POST", f"{self.url}/chat/completions", content=content, headers=headers)
-            async with request as response:
-                await self._require_stream(response)
-                correlation_id = _correlation_id(response)
-                with self._translated(correlation_id):
-                    yield AnswerBytes(response.aiter_bytes(), correlation_id)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key, **(_EVENTS if how["stream"] else {})}
+        return self._client.stream("POST", f"{self.url}/chat/completions", content=content, headers=headers)
 
-    async def _require_stream(self, response: httpx.Response) -> None:
+    async def _stream(self, response: httpx.Response) -> AnswerBytes:
+        """The response's body, once it is sure that it is a stream."""
         if not response.is_success:
-            raise self._refusal(response, await _json_body(response))
+            raise refusal(self.url, response, await json_body(response))
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            raise self._not_an_api(response)
+            raise not_an_api(self.url, response)
+        stream_id = response.headers.get("x-stream-id", "")
+        known = stream_id if _STREAM_ID.fullmatch(stream_id) else ""
+        # Only Sluice names its streams, and only Sluice is never silent for long.
+        silence = self._timeouts.silence if known else None
+        return AnswerBytes(self._pieces(response, silence), correlation_id(response), known)
 
-    def _refusal(self, response: httpx.Response, body: object) -> ClientError:
-        """What a response that is no success means: in the server's words where it has some, else by its status."""
-        status, correlation_id = response.status_code, _correlation_id(response)
-        if response.has_redirect_location:
-            return client_error("redirected", url=self.url, location=response.headers["location"])
-        if status in (401, 403):
-            ours = client_error("credentials_refused", url=self.url, correlation_id=correlation_id)
-        elif status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            ours = client_error("server_error", url=self.url, status=status, correlation_id=correlation_id)
-        else:
-            ours = self._not_an_api(response)
-        return told_by_server(body, ours)
-
-    def _not_an_api(self, response: httpx.Response) -> ClientError:
-        return client_error(
-            "not_an_api",
-            url=self.url,
-            status=response.status_code,
-            content_type=response.headers.get("content-type", "unknown").partition(";")[0],
-            correlation_id=_correlation_id(response),
-        )
+    async def _pieces(self, response: httpx.Response, silence_seconds: float | None) -> AsyncIterator[bytes]:
+        pieces, logged_as = response.aiter_bytes(), correlation_id(response)
+        with self._translated(logged_as):
+            while True:
+                try:
+                    async with asyncio.timeout(silence_seconds):
+                        piece = await anext(pieces, None)
+                except TimeoutError:
+                    raise client_error("read_timeout", seconds=silence_seconds, correlation_id=logged_as) from None
+                if piece is None:
+                    return
+                yield piece
 
     @contextmanager
     def _translated(self, correlation_id: str = "") -> Iterator[None]:
@@ -159,24 +206,6 @@ def _headers(api_key: str | None) -> list[tuple[bytes, bytes]]:
     """As bytes: a key is hashed by its UTF-8 bytes and may hold any of them. httpx never shows this header's value."""
     headers = [(b"User-Agent", f"sluice/{__version__}".encode())]
     return [*headers, (b"Authorization", b"Bearer " + api_key.encode("utf-8", "replace"))] if api_key else headers
-
-
-def _correlation_id(response: httpx.Response) -> str:
-    headers = response.headers
-    return str(headers.get("x-correlation-id") or headers.get("x-request-id") or "")
-
-
-async def _json_body(response: httpx.Response) -> Any:
-    """The body as JSON, None when it is something else; no more than MAX_BODY_BYTES are read."""
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            return None
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _agent(model: dict[str, Any]) -> Agent:

@@ -6,12 +6,14 @@ import signal
 import time
 from typing import ClassVar
 
+from platformdirs import user_state_path
 from textual.app import App
 from textual.binding import Binding, BindingType
 
 from sluice_tui.connection import Connection
 from sluice_tui.screens.chat import ChatScreen
 from sluice_tui.screens.help import HelpScreen
+from sluice_tui.unfinished import Records
 
 _SECOND_PRESS_SECONDS = 2.0
 _LEAVE_SECONDS = 4
@@ -23,7 +25,7 @@ def run(connection: Connection) -> int:
     for name in ("COLUMNS", "LINES"):
         # Where a shell exports them they are its size at some time, and Textual would believe them over the terminal.
         os.environ.pop(name, None)
-    app = ChatApp(connection)
+    app = ChatApp(connection, Records(user_state_path("sluice")))
     try:
         app.run()
     finally:
@@ -32,20 +34,21 @@ def run(connection: Connection) -> int:
 
 
 class ChatApp(App[None]):
-    """A chat over one connection, which it closes."""
+    """A chat over one connection, which it closes. What it leaves unfinished is told to `records`."""
 
     TITLE = "Sluice"
     CSS_PATH = "app.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f1", "help", "Help", priority=True)]
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, records: Records | None = None) -> None:
         super().__init__()
         self._connection = connection
+        self._records = records
         self._asked_at = float("-inf")
 
     def get_default_screen(self) -> ChatScreen:
         """The one screen that is always there."""
-        return ChatScreen(self._connection)
+        return ChatScreen(self._connection, self._records)
 
     def on_mount(self) -> None:
         """Leave in order when the system asks: the terminal gets its own screen back."""

@@ -8,6 +8,7 @@ from typing import Self
 import httpx
 
 from sluice_tui.api import Agent, Api, Endpoint
+from sluice_tui.backoff import Patience
 from sluice_tui.errors import ClientError, client_error
 from sluice_tui.local_function import LocalFunction
 from sluice_tui.transport import Timeouts
@@ -25,10 +26,19 @@ class Connection:
     """Opened by whoever needs it first; a failure is told to all who wait, and the next call tries again.
 
     `server` is an address, or the local function, which is started when it is needed and ends with the connection.
-    `agent` is the one to talk to; None for the server's first.
+    `agent` is the one to talk to; None for the server's first. `patience` is for whoever asks over it.
     """
 
-    def __init__(self, server: Endpoint | LocalFunction, agent: str | None = None, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        server: Endpoint | LocalFunction,
+        agent: str | None = None,
+        timeouts: Timeouts | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.patience = patience or Patience()
+        self.streaming = True
+        """False once the server has said that it does not stream."""
         self._server = server
         self._agent = agent
         self._timeouts = timeouts
@@ -44,6 +54,11 @@ class Connection:
     def place(self) -> str:
         """Where it leads, in a word."""
         return httpx.URL(self._server.url).netloc.decode() if isinstance(self._server, Endpoint) else "local"
+
+    @property
+    def lasting_url(self) -> str | None:
+        """The address, where a stream may outlive this terminal; None for the local function, which does not."""
+        return self._server.url if isinstance(self._server, Endpoint) else None
 
     async def line(self) -> Line:
         """The line, opened if it is not, or if the local function has died since. Raises ClientError."""

@@ -21,11 +21,16 @@ class ClientErrorKind:
 
 
 class ClientError(Exception):
-    """Something that the user asked for failed; `report` is what to show, already inert."""
+    """Something that the user asked for failed; `report` is what to show, already inert.
+
+    `status` and `retry_after_seconds` are those of the response that refused it, None where there was none.
+    """
 
     def __init__(self, report: ErrorReport) -> None:
         super().__init__(report.code)
         self.report = report
+        self.status: int | None = None
+        self.retry_after_seconds: float | None = None
 
 
 def client_error(code: str, *, correlation_id: str = "", **data: object) -> ClientError:
@@ -146,6 +151,11 @@ CLIENT_ERRORS: Mapping[str, ClientErrorKind] = {
         "The server reported an error in the middle of the answer.",
         "The model, or what serves it, failed.",
         "Try again; what was received so far is not the whole answer.",
+    ),
+    "stream_gone": ClientErrorKind(
+        "The answer cannot be continued.",
+        "The server keeps answers for a while only, and ends those that nobody reads.",
+        "Try again to ask the question anew.",
     ),
     "invalid_stream": ClientErrorKind(
         "The server sent something that is not a valid answer.",

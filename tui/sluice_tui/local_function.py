@@ -27,6 +27,9 @@ _HEALTH_SECONDS = 1.0
 _LAST_WORDS_BYTES = 4096
 _LAST_WORDS_LINES = 3
 
+# There is one user, who pays for nothing here but their own model.
+_LIMITS = {"streams": 1000, "messages_per_hour": 1_000_000}
+
 # functions-framework's command line reads these, and they would change what is served or how.
 _FRAMEWORK_SWITCHES = ("DEBUG", "FUNCTION_USE_ASGI", "FUNCTION_TARGET", "FUNCTION_SOURCE", "HOST")
 
@@ -120,7 +123,8 @@ class LocalFunction:
     def _child_environment(self, port: int) -> dict[str, str]:
         passed = {name: value for name, value in self._environment.items() if name not in _FRAMEWORK_SWITCHES}
         key_hash = hashlib.sha256(self._key.encode()).hexdigest()
-        return passed | {"API_KEYS": json.dumps([{"user": "local", "sha256": key_hash}]), "PORT": str(port)}
+        entry = {"user": "local", "sha256": key_hash, "limits": _LIMITS}
+        return passed | {"API_KEYS": json.dumps([entry]), "PORT": str(port)}
 
     async def _answering(self, port: int) -> None:
         """Return when it answers, or has ended."""

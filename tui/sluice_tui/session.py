@@ -83,6 +83,12 @@ class Turn:
                 self.usage = event.usage
         return ""
 
+    def clear(self) -> None:
+        """The answer begins anew: what arrived is void."""
+        self._parts.clear()
+        self.state, self.finish_reason, self.usage = TurnState.WAITING, None, {}
+        self._chunks, self._first_at = 0, None
+
     def finish(self, now: float) -> None:
         """The model has said that the answer is whole."""
         self._end(TurnState.FINISHED, now)

@@ -12,10 +12,14 @@ from sluice_tui.errors import ClientError, client_error
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """In seconds: until connected, and between two signs of life. Sluice sends one every 10 s; others stay silent."""
+    """In seconds: until connected, between two signs of life, and the same where a heartbeat is promised.
+
+    The second is longer than the service's bound on an answer, so that it can tell that itself.
+    """
 
     connect: float = 10
-    read: float = 180
+    read: float = 200
+    silence: float = 75
 
 
 def translated(error: Exception, url: str, timeouts: Timeouts, correlation_id: str) -> ClientError:

@@ -1,7 +1,7 @@
 """The chat: a transcript, a prompt, a status line, and the turn that runs between them."""
 
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import ClassVar
 
 from textual import on
@@ -11,13 +11,17 @@ from textual.screen import Screen
 from textual.widgets import Markdown
 from textual.worker import Worker
 
+from sluice_tui.api import Asked
 from sluice_tui.connection import Connection, Line
 from sluice_tui.errors import ClientError
+from sluice_tui.reconnecting import Connected, answer, rest_of
 from sluice_tui.safety import Inert, inert, inert_line
+from sluice_tui.screens.running import Running
 from sluice_tui.session import Session, Turn, TurnState
-from sluice_tui.stream import answer
+from sluice_tui.unfinished import Records, Unfinished
 from sluice_tui.widgets.answer import Answer
 from sluice_tui.widgets.error_panel import ErrorPanel
+from sluice_tui.widgets.offer import Offer
 from sluice_tui.widgets.prompt import Prompt
 from sluice_tui.widgets.question import Question
 from sluice_tui.widgets.status_bar import StatusBar
@@ -28,7 +32,7 @@ _TICK_SECONDS = 0.2
 
 
 class ChatScreen(Screen[None]):
-    """One conversation over one connection."""
+    """One conversation over one connection. `records` remember the answer that is being read, if it can be read on."""
 
     AUTO_FOCUS = "Prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -36,11 +40,15 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+end", "follow", "Back to the end", priority=True),
     ]
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, records: Records | None = None) -> None:
         super().__init__()
         self._connection = connection
+        self._records = records
+        self._left_behind: Unfinished | None = None
         self._session = Session()
         self._answering: Worker[None] | None = None
+        self._current: Running | None = None
+        self._place = Inert("")
         self._author = Inert("…")
         self._transcript = Transcript()
         self._prompt = Prompt()
@@ -52,10 +60,14 @@ class ChatScreen(Screen[None]):
         yield self._prompt
         yield self._status
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         """Open the connection while the user looks and types."""
-        self.set_interval(_TICK_SECONDS, self._show_measures)
+        self.set_interval(_TICK_SECONDS, self._tick)
         self._connect()
+        url = self._connection.lasting_url
+        self._left_behind = self._records.take_over(url) if self._records and url else None
+        if self._left_behind:
+            await self._transcript.mount(Offer(inert_line(self._left_behind.question, 200)))
 
     # -- the connection
 
@@ -78,7 +90,7 @@ class ChatScreen(Screen[None]):
 
     def _show_place(self, state: str, agent: str = "") -> None:
         place = " · ".join(part for part in (self._connection.place, agent) if part)
-        self._status.place = inert_line(f"{state} {place}", 120)
+        self._place = self._status.place = inert_line(f"{state} {place}", 120)
 
     # -- a turn
 
@@ -86,50 +98,88 @@ class ChatScreen(Screen[None]):
     async def _send(self, message: Prompt.Sent) -> None:
         for panel in self.query(ErrorPanel):
             panel.settle()
-        turn = self._session.begin(message.text, time.monotonic())
-        await self._transcript.mount(Question(turn.question))
-        await self._start(turn)
+        await self.query(Offer).remove()
+        await self._begin(message.text)
 
-    async def _start(self, turn: Turn) -> None:
-        widget = Answer(self._author)
+    @on(Offer.Answered)
+    async def _take_up(self, message: Offer.Answered) -> None:
+        self._prompt.focus()
+        await self.query(Offer).remove()
+        if message.wanted and self._left_behind:
+            self._prompt.hold()
+            await self._begin(self._left_behind.question, self._left_behind)
+        else:
+            self._forget_stream()
+
+    async def _begin(self, question: str, left_behind: Unfinished | None = None) -> None:
+        turn = self._session.begin(question, time.monotonic())
+        await self._transcript.mount(Question(turn.question))
+        await self._start(turn, left_behind)
+
+    async def _start(self, turn: Turn, left_behind: Unfinished | None = None) -> None:
+        widget = Answer(inert_line(left_behind.agent, 60) if left_behind else self._author)
         await self._transcript.mount(widget)
         self._transcript.follow()
-        self._answering = self.run_worker(self._answer(turn, widget), group="answer")
+        self._current = Running(turn, widget)
+        self._answering = self.run_worker(self._answer(self._current, left_behind), group="answer")
 
-    async def _answer(self, turn: Turn, widget: Answer) -> None:
+    async def _answer(self, running: Running, left_behind: Unfinished | None) -> None:
+        turn = running.turn
         try:
             line = await self._connection.line()
             self._show_line(line)
-            widget.name_author(self._author)
             turn.sent(time.monotonic())
-            async with aclosing(answer(line.api, line.agent.id, self._session.messages())) as events:
+            if left_behind:
+                source = rest_of(self._connection, left_behind.stream_id)
+            else:
+                running.widget.name_author(self._author)
+                source = answer(self._connection, Asked.new(line.agent.id, self._session.messages()))
+            async with aclosing(source) as events:
                 async for event in events:
-                    if text := turn.take(event, time.monotonic()):
-                        widget.append(inert(text))
+                    running.take(event, time.monotonic())
+                    if isinstance(event, Connected) and event.stream_id:
+                        self._remember_stream(left_behind.agent if left_behind else line.agent.id)
             turn.finish(time.monotonic())
         except ClientError as error:
             turn.fail(error.report, time.monotonic())
-        self._end(turn, widget)
+        self._end(turn, running.widget)
         if turn.report:
             await self._show_error(turn.report)
+
+    def _remember_stream(self, agent: str) -> None:
+        url, running = self._connection.lasting_url, self._current
+        if self._records and url and running:
+            self._records.keep(Unfinished(url, agent, running.stream_id, running.turn.question))
+
+    def _forget_stream(self) -> None:
+        if self._records:
+            self._records.drop()
 
     @on(Prompt.Refused)
     def _explain(self) -> None:
         self.notify("An answer is on its way; Esc stops it. Your text stays here.")
 
     def _end(self, turn: Turn, widget: Answer) -> None:
+        self._current = None
+        self._forget_stream()
         self._prompt.release()
         widget.end(_note(turn))
         # An error with nothing before it needs no empty answer above its panel.
         widget.display = turn.state is not TurnState.FAILED or bool(turn.text)
-        self._show_measures()
+        self._tick()
 
     def action_cancel(self) -> None:
-        """Stop the answer; what arrived stays."""
-        if self._answering and (turn := self._session.active):
+        """Stop the answer, here and on the server; what arrived stays."""
+        if self._answering and (running := self._current):
             self._answering.cancel()
-            turn.cancel(time.monotonic())
-            self._end(turn, self.query(Answer).last())
+            running.turn.cancel(time.monotonic())
+            self._end(running.turn, running.widget)
+            if running.stream_id:
+                self.run_worker(self._cancel(running.stream_id), group="cancel")
+
+    async def _cancel(self, stream_id: str) -> None:
+        with suppress(ClientError):  # where there is no server there is no stream
+            await (await self._connection.line()).api.cancel(stream_id)
 
     @on(ErrorPanel.Retry)
     async def _retry(self, message: ErrorPanel.Retry) -> None:
@@ -147,7 +197,9 @@ class ChatScreen(Screen[None]):
     async def _show_error(self, report: ErrorReport) -> None:
         await self._transcript.mount(ErrorPanel(report))
 
-    def _show_measures(self) -> None:
+    def _tick(self) -> None:
+        wait = self._current.show_wait(time.monotonic()) if self._current else ""
+        self._status.place = inert(f"◌ {wait}") if wait else self._place
         if self._session.turns:
             self._status.measures = self._session.turns[-1].measures(time.monotonic())
 

@@ -27,6 +27,7 @@ class Answer(Vertical):
         self._note = Static("", markup=False, classes="note")
         self._pending: list[Inert] = []
         self._news = asyncio.Event()
+        self._void = False
         self._ended = False
 
     def compose(self) -> ComposeResult:
@@ -48,16 +49,26 @@ class Answer(Vertical):
         self._pending.append(text)
         self._news.set()
 
+    def clear(self) -> None:
+        """The answer begins anew: take away what was written."""
+        self._pending.clear()
+        self._void = True
+        self._news.set()
+
+    def tell(self, note: str) -> None:
+        """Say below the text what is the matter with it; "" when nothing is."""
+        self._note.update(note)
+        self._note.display = bool(note)
+
     def end(self, note: Inert | None = None) -> None:
         """There is no more; `note` says why, where the model did not simply finish."""
         self._ended = True
         self._news.set()
-        self._note.update(note or "")
-        self._note.display = bool(note)
+        self.tell(note or "")
 
     async def _render_news(self) -> None:
         await self._markdown.write(Inert(""))
-        while self._pending or not self._ended:
+        while self._pending or self._void or not self._ended:
             await self._news.wait()
             self._news.clear()
             began = time.monotonic()
@@ -68,7 +79,17 @@ class Answer(Vertical):
         self._markdown.display = self._markdown.source.strip() != ""
 
     async def _render_pending(self) -> None:
+        if self._void:
+            self._void = False
+            await self._replace_text()
         text = Inert("".join(self._pending))
         self._pending.clear()
         if text:
             await self._markdown.write(text)
+
+    async def _replace_text(self) -> None:
+        with self.app.batch_update():
+            await self._markdown.remove()
+            self._markdown = InertMarkdown()
+            await self.mount(self._markdown, after=self._author)
+            await self._markdown.write(Inert(""))

@@ -1,0 +1,49 @@
+"""A turn on its way: its events to the session and to its widget, and what is known of its stream."""
+
+from dataclasses import dataclass, field
+
+from sluice_tui.reconnecting import AnsweredAtOnce, Cleared, Connected, Progress, Reconnecting
+from sluice_tui.safety import inert
+from sluice_tui.session import Turn
+from sluice_tui.widgets.answer import Answer
+from sluice_wire.events import Event
+
+
+@dataclass(slots=True)
+class Running:
+    """The turn in progress. `now` is the clock that the turn was begun by."""
+
+    turn: Turn
+    widget: Answer
+    stream_id: str = ""
+    _wait: Reconnecting | None = None
+    _due: float = field(default=0.0)
+
+    def take(self, event: Event | Progress, now: float) -> None:
+        """Something arrived, or happened to the connection."""
+        if isinstance(event, Reconnecting):
+            self._wait, self._due = event, now + event.wait_seconds
+            self.show_wait(now)
+            return
+        if self._wait:
+            self._wait = None
+            self.widget.tell("")
+        match event:
+            case Connected():
+                self.stream_id = event.stream_id
+            case Cleared():
+                self.turn.clear()
+                self.widget.clear()
+            case AnsweredAtOnce():
+                self.widget.tell("This server does not stream: waiting for the whole answer.")
+            case _:
+                if text := self.turn.take(event, now):
+                    self.widget.append(inert(text))
+
+    def show_wait(self, now: float) -> str:
+        """How long it is to the next attempt, as text for the status line too; "" while the connection stands."""
+        if not self._wait:
+            return ""
+        told = self._wait.told(self._due - now)
+        self.widget.tell(f"The connection is lost: {told}")
+        return told
