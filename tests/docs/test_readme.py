@@ -57,7 +57,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def port(checkout: Path) -> Iterator[int]:
     """The port of a function started by the README's command, with the README's key."""
-    run(checkout, "bash", "-euc", block("sh", "hashlib"))
+    run(checkout, "bash", "-euc", block("sh", "key new me"))
     free = free_port()
     serve = commands_of(block("sh", "make serve"))
     process = subprocess.Popen(
