@@ -78,14 +78,19 @@ def whole(*steps: Step) -> list[Step]:
 
 
 class FakeOpenAI:
-    """Answers `POST /v1/chat/completions` by `script`, or by `scripts` one after another; `replies` go by path."""
+    """Answers `POST /v1/chat/completions` by `script`, or by `scripts` one after another; `replies` go by path.
+
+    With a `stream_id` it can be asked for the rest of a stream, which it answers by `resumptions` one after another.
+    """
 
     def __init__(self) -> None:
         self.models: list[dict[str, Any]] = [{"id": "fake", "object": "model"}]
         self.models_gate = threading.Event()
         self.models_gate.set()
         self.script: Sequence[Step] = whole("Hello", " world")
-        self.scripts: list[Sequence[Step]] = []
+        self.scripts: list[Sequence[Step] | Reply] = []
+        self.stream_id = ""
+        self.resumptions: list[Sequence[Step] | Reply] = []
         self.replies: dict[str, Reply] = {}
         self.received: list[Received] = []
         server = self
@@ -113,6 +118,11 @@ class FakeOpenAI:
     def completions(self) -> list[Received]:
         return [request for request in self.received if request.path.endswith("/chat/completions")]
 
+    @property
+    def paths(self) -> list[str]:
+        """What was asked for, in order, without the list of models."""
+        return [request.path.removeprefix("/v1") for request in self.received if request.path != "/v1/models"]
+
     def close(self) -> None:
         self._http.shutdown()
         self._http.server_close()
@@ -123,20 +133,28 @@ class FakeOpenAI:
         try:
             if reply := self.replies.get(handler.path):
                 _send(handler, reply)
+            elif handler.path.endswith("/cancel"):
+                _send(handler, Reply(200, {"object": "stream"}))
+            elif handler.path.startswith("/v1/streams/"):
+                self._answer(handler, self.resumptions.pop(0))
             elif handler.path == "/v1/models":
                 assert self.models_gate.wait(WAIT_SECONDS)
                 _send(handler, Reply(200, {"object": "list", "data": self.models}))
             else:
-                self._stream(handler)
+                self._answer(handler, self.scripts.pop(0) if self.scripts else self.script)
         except OSError:
             pass
         request.gone.set()
 
-    def _stream(self, handler: BaseHTTPRequestHandler) -> None:
-        script = self.scripts.pop(0) if self.scripts else self.script
+    def _answer(self, handler: BaseHTTPRequestHandler, script: Sequence[Step] | Reply) -> None:
+        if isinstance(script, Reply):
+            _send(handler, script)
+            return
         handler.send_response(200)
         handler.send_header("content-type", "text/event-stream; charset=utf-8")
         handler.send_header("x-correlation-id", "corr-1")
+        if self.stream_id:
+            handler.send_header("x-stream-id", self.stream_id)
         handler.end_headers()
         for step in script:
             match step:

@@ -1,0 +1,97 @@
+"""The terminal's stream over the real function, with what breaks connections in between."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sluice_tui.api import Endpoint
+from sluice_tui.connection import Connection
+from sluice_tui.reconnecting import answer
+from sluice_tui.transport import Timeouts
+from tests.support.chaos_proxy import Act, ChaosProxy, Fault, Towards
+from tests.support.running_function import RunningFunction, free_port, running_function
+from tests.support.scripted_upstream import ScriptedUpstream
+from tests.support.scripted_upstream import answer as scripted
+from tests.tui.asking import HASTY, Heard, hear, question
+
+pytestmark = pytest.mark.xdist_group("reading on")
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[ScriptedUpstream]:
+    upstream = ScriptedUpstream()
+    yield upstream
+    upstream.close()
+
+
+@pytest.fixture(scope="module")
+def function(upstream: ScriptedUpstream) -> Iterator[RunningFunction]:
+    with running_function(
+        {"OPENAI_API_KEY": "sk-up", "OPENAI_BASE_URL": upstream.url, "HEARTBEAT_SECONDS": "0.1"}
+    ) as function:
+        yield function
+
+
+@pytest.fixture(scope="module")
+def proxy(function: RunningFunction) -> Iterator[ChaosProxy]:
+    with ChaosProxy(function.port) as proxy:
+        yield proxy
+
+
+async def heard_through(port: int, key: str) -> Heard:
+    endpoint, timeouts = Endpoint(f"http://127.0.0.1:{port}/v1", key), Timeouts(connect=5, read=10, silence=0.5)
+    async with Connection(endpoint, "assistant", timeouts, HASTY) as connection:
+        return await hear(answer(connection, question("assistant")))
+
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=16)
+breaks = st.sampled_from([Act.DROP, Act.RESET, Act.HALF_CLOSE])
+faults = st.builds(Fault, breaks | st.just(Act.TRICKLE), st.integers(0, 3000), st.just(Towards.CLIENT)) | st.builds(
+    Fault, breaks, st.integers(0, 500), st.just(Towards.SERVER)
+)
+
+
+@given(
+    pieces=st.lists(any_text, min_size=1, max_size=12),
+    # No more than six: the seventh that gains nothing is the end.
+    plans=st.lists(st.lists(faults, max_size=2), max_size=6),
+)
+@settings(max_examples=100, deadline=None)
+def test_whatever_breaks_the_text_is_the_models_and_the_model_is_asked_once(
+    upstream: ScriptedUpstream, proxy: ChaosProxy, function: RunningFunction, pieces: list[str], plans: list[list[Fault]]
+) -> None:
+    upstream.calls.clear()
+    upstream.script = scripted(*pieces)
+    proxy.plans.clear()
+    proxy.plans.extend(plans)
+
+    heard = asyncio.run(heard_through(proxy.port, function.key))
+
+    assert heard.text == "".join(pieces)
+    assert (heard.finish_reason, heard.restarts) == ("stop", 0)
+    assert len(upstream.calls) == 1
+
+
+async def test_a_connection_that_falls_silent_is_left_and_read_on(
+    upstream: ScriptedUpstream, proxy: ChaosProxy, function: RunningFunction
+) -> None:
+    upstream.calls.clear()
+    upstream.script = scripted("one ", "two ", "three", pause=0.2)
+    proxy.plans.clear()
+    proxy.plans.append([Fault(Act.STALL, 1000)])
+
+    heard = await heard_through(proxy.port, function.key)
+
+    assert heard.text == "one two three"
+    assert len(heard.waits) == 1
+    assert len(upstream.calls) == 1
+
+
+async def test_a_function_that_is_killed_and_started_again_answers_the_same_question_anew(
+    upstream: ScriptedUpstream,
+) -> None:
+    """The log has gone with the process: nothing to read on, so that the answer begins again."""
+    port = free_port()
