@@ -75,6 +75,11 @@ class Stream(Protocol):
     opened: bool
     """Whether the model has begun to answer: before that a failure is a status line, from then on a frame."""
 
+    @property
+    def failed(self) -> bool:
+        """Whether it has failed, or is about to end because it was aborted: nobody new should follow it."""
+        ...
+
     def attach(self) -> None:
         """One reader more."""
         ...

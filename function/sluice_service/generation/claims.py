@@ -47,7 +47,7 @@ class Claims:
             if promised is mine:
                 return self._fulfil(claim, mine, start)
             stream = promised.result()
-            if stream.record.error is None:
+            if not stream.failed:
                 if first.digest != claim.digest:
                     raise SluiceError("idempotency_mismatch", param="Idempotency-Key")
                 return stream

@@ -105,6 +105,11 @@ class Generation:
             self._grace = asyncio.get_running_loop().call_later(grace, self.abort, SluiceError("cancelled"))
 
     @property
+    def failed(self) -> bool:
+        """Whether it has failed, or is about to, having been aborted."""
+        return self._aborted_by is not None or self.record.error is not None
+
+    @property
     def departed(self) -> bool:
         """Whether it goes on for nobody, for the time of its grace."""
         return self._grace is not None and not self.log.ended

@@ -48,7 +48,7 @@ class RedisClaims:
                 continue
             holder = json.loads(held)
             stream = await self._find(holder["stream"])
-            if stream is not None and stream.record.error is None:
+            if stream is not None and not stream.failed:
                 if not hmac.compare_digest(holder["digest"], claim.digest.hex()):
                     raise SluiceError("idempotency_mismatch", param="Idempotency-Key")
                 return stream

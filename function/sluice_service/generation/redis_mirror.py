@@ -39,6 +39,11 @@ class Mirror:
         """Where its frames stand."""
         return frames_key(self.stream_id)
 
+    @property
+    def failed(self) -> bool:
+        """Whether it has failed, as far as is known here."""
+        return self.record.error is not None
+
     def attach(self) -> None:
         """One reader more."""
         self.readers += 1
