@@ -41,7 +41,9 @@ class Saver:
         return task.done() and task.result()
 
     def save_later(self, call: Callable[[], object], *, what: str) -> asyncio.Task[bool]:
-        """Save in the background."""
+        """Save in the background; not at all when too many saves are waiting already."""
+        if len(self._pending) >= MAX_PENDING:
+            return asyncio.create_task(_given_up(what))
         task = asyncio.create_task(self._until_saved(call, what))
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
@@ -60,9 +62,6 @@ class Saver:
             _fail("Answers", f"{len(self._pending)} could not be saved before the process ended.", None)
 
     async def _until_saved(self, call: Callable[[], object], what: str) -> bool:
-        if len(self._pending) > MAX_PENDING:
-            _fail(what, "Too many saves are waiting already.", None)
-            return False
         loop = asyncio.get_running_loop()
         try:
             async for attempt in stamina.retry_context(on=_passes, attempts=None, timeout=None, wait_max=10.0):
@@ -72,6 +71,11 @@ class Saver:
             _fail(what, "The store refuses it.", error)
             return False
         return True
+
+
+async def _given_up(what: str) -> bool:
+    _fail(what, "Too many saves are waiting already.", None)
+    return False
 
 
 def _passes(error: Exception) -> bool:
