@@ -33,12 +33,13 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass(frozen=True)
 class Reply:
-    """A response that is no stream."""
+    """A response that is no stream; it is held back until its gate is open."""
 
     status: int
     body: Any
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    gate: threading.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class FakeOpenAI:
                 server.serve(self, None)
 
             def do_POST(self) -> None:
-                server.serve(self, json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                server.serve(self, json.loads(self.rfile.read(int(self.headers["content-length"])) or "null"))
 
             def log_message(self, *_: object) -> None: ...
 
@@ -172,6 +173,7 @@ class FakeOpenAI:
 
 
 def _send(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
+    assert reply.gate is None or reply.gate.wait(WAIT_SECONDS)
     text = reply.body if isinstance(reply.body, str | bytes) else json.dumps(reply.body)
     data = text.encode() if isinstance(text, str) else text
     handler.send_response(reply.status)

@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 
 from sluice_wire.errors import SluiceError
-from tests.tui.fake_openai import HANG, FakeOpenAI, Reply, whole
+from tests.support import scripted_upstream
+from tests.support.running_function import running_function
+from tests.support.scripted_upstream import ScriptedUpstream
+from tests.tui.fake_openai import DONE, HANG, FakeOpenAI, Reply, whole
 from tests.tui.processes import MARK, alive_with, wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
@@ -70,8 +73,9 @@ class Tmux:
 class Desk:
     """Starts the chat in a terminal, and sees that everything ends with the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: Path) -> None:
         self.mark = secrets.token_hex(8)
+        self._state = state
         self._open: list[Tmux] = []
 
     def chat(self, *arguments: str, width: int = 80, height: int = 24, **environment: str) -> Tmux:
@@ -79,10 +83,13 @@ class Desk:
         command = shlex.join(["env", f"{MARK}={self.mark}", "TERM=tmux-256color"]) + f" {SLUICE} {shlex.join(arguments)}"
         # A socket's path may have 107 bytes only.
         socket = Path("/tmp") / f"sluice-{secrets.token_hex(6)}"
-        self._open.append(Tmux(socket, command, width, height, {**kept, **environment}))
+        self._open.append(Tmux(socket, command, width, height, {**kept, "XDG_STATE_HOME": str(self._state), **environment}))
         # What is typed before the chat has taken the terminal over is changed by it: Enter would be a new line.
         self._open[-1].until("F1: help")
         return self._open[-1]
+
+    def left_on_disk(self) -> list[Path]:
+        return [path for path in self._state.rglob("*") if path.is_file()]
 
     def close(self) -> None:
         while self._open:
@@ -90,8 +97,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    desk = Desk()
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
     yield desk
     desk.close()
     wait_until(lambda: not alive_with(desk.mark), "the end of every process")
@@ -221,6 +228,46 @@ def test_a_closed_window_leaves_no_process(desk: Desk) -> None:
     desk.close()
 
     wait_until(lambda: not alive_with(desk.mark), "the end of every process", seconds=8)
+
+
+def test_a_terminal_killed_in_mid_answer_offers_to_continue_it(desk: Desk) -> None:
+    """Over the real function: the text goes on, and the model is asked once."""
+    upstream, more = ScriptedUpstream(), threading.Event()
+    upstream.script = lambda _: in_two_parts(more, ["one ", "two "], ["three ", "four"])
+    with running_function({"OPENAI_API_KEY": "sk-up", "OPENAI_BASE_URL": upstream.url}) as function:
+        arguments = ("--url", function.url, "--agent", "assistant")
+        tmux = desk.chat(*arguments, SLUICE_API_KEY=function.key)
+        tmux.type("count to four")
+        tmux.keys("Enter")
+        tmux.until("one two")
+        os.kill(min(alive_with(desk.mark)), signal.SIGKILL)
+        tmux.until("left with 137")
+
+        again = desk.chat(*arguments, SLUICE_API_KEY=function.key)
+        assert "count to four" in again.until("Tab, then")
+        again.keys("Tab")
+        wait_until(lambda: "Tab, then" not in again.screen(), "the offer's focus")
+        again.keys("y")
+        again.until("one two")
+        more.set()
+        screen = again.until("one two three four")
+        wait_until(lambda: "▍" not in again.screen(), "the end of the answer")
+        again.keys("C-q")
+        again.until("left with 0")
+    upstream.close()
+
+    assert "▌ count to four" in screen
+    assert screen.count("one") == 1
+    assert len(upstream.calls) == 1
+    assert desk.left_on_disk() == []
+
+
+def in_two_parts(more: threading.Event, first: list[str], second: list[str]) -> Iterator[scripted_upstream.Step]:
+    yield scripted_upstream.STREAM_HEAD
+    yield from (scripted_upstream.chunk(text) for text in first)
+    assert more.wait(30)
+    yield from (scripted_upstream.chunk(text) for text in second)
+    yield from (scripted_upstream.chunk(finish="stop"), DONE, scripted_upstream.CLOSE)
 
 
 def test_ctrl_c_twice_leaves(desk: Desk, server: FakeOpenAI) -> None:

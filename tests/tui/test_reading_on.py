@@ -1,7 +1,11 @@
 """The terminal's stream over the real function, with what breaks connections in between."""
 
 import asyncio
-from collections.abc import Iterator
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +16,8 @@ from sluice_tui.connection import Connection
 from sluice_tui.reconnecting import answer
 from sluice_tui.transport import Timeouts
 from tests.support.chaos_proxy import Act, ChaosProxy, Fault, Towards
-from tests.support.running_function import RunningFunction, free_port, running_function
-from tests.support.scripted_upstream import ScriptedUpstream
+from tests.support.running_function import RunningFunction, running_function
+from tests.support.scripted_upstream import CLOSE, STREAM_HEAD, ScriptedUpstream, Step, chunk
 from tests.support.scripted_upstream import answer as scripted
 from tests.tui.asking import HASTY, Heard, hear, question
 
@@ -35,16 +39,20 @@ def function(upstream: ScriptedUpstream) -> Iterator[RunningFunction]:
         yield function
 
 
+def environment(upstream: ScriptedUpstream) -> dict[str, str]:
+    return {"OPENAI_API_KEY": "sk-up", "OPENAI_BASE_URL": upstream.url, "HEARTBEAT_SECONDS": "0.1"}
+
+
 @pytest.fixture(scope="module")
 def proxy(function: RunningFunction) -> Iterator[ChaosProxy]:
     with ChaosProxy(function.port) as proxy:
         yield proxy
 
 
-async def heard_through(port: int, key: str) -> Heard:
+async def heard_through(port: int, key: str, heard: Heard | None = None) -> Heard:
     endpoint, timeouts = Endpoint(f"http://127.0.0.1:{port}/v1", key), Timeouts(connect=5, read=10, silence=0.5)
     async with Connection(endpoint, "assistant", timeouts, HASTY) as connection:
-        return await hear(answer(connection, question("assistant")))
+        return await hear(answer(connection, question("assistant")), heard)
 
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=16)
@@ -90,8 +98,37 @@ async def test_a_connection_that_falls_silent_is_left_and_read_on(
     assert len(upstream.calls) == 1
 
 
-async def test_a_function_that_is_killed_and_started_again_answers_the_same_question_anew(
-    upstream: ScriptedUpstream,
-) -> None:
-    """The log has gone with the process: nothing to read on, so that the answer begins again."""
-    port = free_port()
+async def test_an_answer_whose_server_is_killed_is_asked_for_again_when_it_is_back(upstream: ScriptedUpstream) -> None:
+    """The log has gone with the process: there is nothing to read on, so that the answer begins anew."""
+    gate, heard = threading.Event(), Heard()
+    upstream.calls.clear()
+    upstream.script = lambda _: held(gate, "one ")
+    with running_function(environment(upstream)) as function:
+        hearing = asyncio.create_task(heard_through(function.port, function.key, heard))
+        await until(lambda: heard.text == "one ")
+
+        upstream.script = scripted("one ", "and all")
+        for worker in children(function.process.pid):
+            os.kill(worker, signal.SIGKILL)
+        await hearing
+        gate.set()
+
+    assert (heard.text, heard.finish_reason, heard.restarts) == ("one and all", "stop", 1)
+    assert len(upstream.calls) == 2
+
+
+def held(gate: threading.Event, first: str) -> Iterator[Step]:
+    """An answer that stops after its first piece, until the test has seen enough."""
+    yield from (STREAM_HEAD, chunk(first))
+    assert gate.wait(20)
+    yield CLOSE
+
+
+def children(process: int) -> list[int]:
+    return [int(text) for text in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 -- what is waited for tells nobody
+            await asyncio.sleep(0.01)

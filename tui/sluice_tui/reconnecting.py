@@ -126,7 +126,8 @@ class _Answering:
         at_once = self._asked if not (self._connection.streaming or self._stream_id) else None
         async with aclosing(self._plain(api, at_once) if at_once else self._stream(api)) as events:
             async for event in events:
-                if self._void and not isinstance(event, AnsweredAtOnce):
+                # Not before there is something to take its place.
+                if self._void and not isinstance(event, Connected | AnsweredAtOnce):
                     self._void = False
                     yield Cleared()
                 yield event
