@@ -1,8 +1,12 @@
-"""The processes of this machine, as far as a test needs to know them."""
+"""The terminal as a process of its own, and the processes of this machine, as far as a test needs to know them."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+SLUICE = (sys.executable, "-c", "import sys; from sluice_tui.cli import main; sys.exit(main())")
+"""What the command `sluice` runs; a command line."""
 
 MARK = "SLUICE_TEST_MARK"
 """An environment variable: what a test started carries it, children and grandchildren too."""

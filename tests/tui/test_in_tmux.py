@@ -7,7 +7,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +18,9 @@ from tests.support import scripted_upstream
 from tests.support.running_function import running_function
 from tests.support.scripted_upstream import ScriptedUpstream
 from tests.tui.fake_openai import DONE, HANG, FakeOpenAI, Reply, whole
-from tests.tui.processes import MARK, alive_with, wait_until
+from tests.tui.processes import MARK, SLUICE, alive_with, wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-
-SLUICE = f"{shlex.quote(sys.executable)} -c 'import sys; from sluice_tui.cli import main; sys.exit(main())'"
 
 
 class Tmux:
@@ -80,7 +77,7 @@ class Desk:
 
     def chat(self, *arguments: str, width: int = 80, height: int = 24, **environment: str) -> Tmux:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "TMUX"))}
-        command = shlex.join(["env", f"{MARK}={self.mark}", "TERM=tmux-256color"]) + f" {SLUICE} {shlex.join(arguments)}"
+        command = shlex.join(["env", f"{MARK}={self.mark}", "TERM=tmux-256color"]) + f" {shlex.join([*SLUICE, *arguments])}"
         # A socket's path may have 107 bytes only.
         socket = Path("/tmp") / f"sluice-{secrets.token_hex(6)}"
         self._open.append(Tmux(socket, command, width, height, {**kept, "XDG_STATE_HOME": str(self._state), **environment}))
@@ -233,7 +230,7 @@ def test_a_closed_window_leaves_no_process(desk: Desk) -> None:
 def test_a_terminal_killed_in_mid_answer_offers_to_continue_it(desk: Desk) -> None:
     """Over the real function: the text goes on, and the model is asked once."""
     upstream, more = ScriptedUpstream(), threading.Event()
-    upstream.script = lambda _: in_two_parts(more, ["one ", "two "], ["three ", "four"])
+    upstream.script = lambda _: in_two_parts(more, ["one ", "two "], ["three ", "four"])  # type: ignore[assignment]
     with running_function({"OPENAI_API_KEY": "sk-up", "OPENAI_BASE_URL": upstream.url}) as function:
         arguments = ("--url", function.url, "--agent", "assistant")
         tmux = desk.chat(*arguments, SLUICE_API_KEY=function.key)

@@ -12,8 +12,8 @@ import pytest
 from sluice_wire.errors import SluiceError
 from sluice_wire.version import __version__
 from tests.tui.fake_openai import BROKEN, DONE, HANG, FakeOpenAI, Reply, chunk, frame, whole
+from tests.tui.processes import SLUICE
 
-SLUICE = (sys.executable, "-c", "import sys; from sluice_tui.cli import main; sys.exit(main())")
 SECONDS = 30
 
 
@@ -176,7 +176,7 @@ def test_exit_4_when_the_key_is_refused(server: FakeOpenAI) -> None:
 
 
 def test_exit_130_and_quiet_after_ctrl_c(server: FakeOpenAI) -> None:
-    server.script = ["first", HANG]
+    server.stream_id, server.script = "s1", ["first", HANG]
     process = started("ask", "x", "--url", server.url)
     assert process.stdout is not None
     process.stdout.read(5)
@@ -186,6 +186,7 @@ def test_exit_130_and_quiet_after_ctrl_c(server: FakeOpenAI) -> None:
 
     assert (process.returncode, errors) == (130, "")
     assert server.completions[0].gone.wait(5)
+    assert server.paths[-1] == "/streams/s1/cancel"
 
 
 def test_exit_141_and_quiet_when_the_reader_goes_away(server: FakeOpenAI) -> None:

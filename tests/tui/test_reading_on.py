@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import secrets
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from sluice_tui.api import Endpoint
 from sluice_tui.connection import Connection
+from sluice_tui.local_function import LocalFunction
 from sluice_tui.reconnecting import answer
 from sluice_tui.transport import Timeouts
 from tests.support.chaos_proxy import Act, ChaosProxy, Fault, Towards
@@ -20,6 +23,7 @@ from tests.support.running_function import RunningFunction, running_function
 from tests.support.scripted_upstream import CLOSE, STREAM_HEAD, ScriptedUpstream, Step, chunk
 from tests.support.scripted_upstream import answer as scripted
 from tests.tui.asking import HASTY, Heard, hear, question
+from tests.tui.processes import MARK, SLUICE, alive_with
 
 pytestmark = pytest.mark.xdist_group("reading on")
 
@@ -98,11 +102,31 @@ async def test_a_connection_that_falls_silent_is_left_and_read_on(
     assert len(upstream.calls) == 1
 
 
+def test_ask_prints_the_models_text_whatever_breaks(
+    upstream: ScriptedUpstream, proxy: ChaosProxy, function: RunningFunction
+) -> None:
+    upstream.calls.clear()
+    upstream.script = scripted("one ", "two ", "three")
+    proxy.plans.clear()
+    proxy.plans.extend([[Fault(Act.RESET, 1000)], [Fault(Act.DROP, 0)]])
+    command = [*SLUICE, "ask", "count", "--url", proxy.url, "--agent", "assistant"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+
+    done = subprocess.run(
+        command, env={**kept, "SLUICE_API_KEY": function.key}, input="", capture_output=True, text=True, timeout=30
+    )
+
+    assert (done.stdout, done.returncode) == ("one two three\n", 0)
+    assert "reconnecting 1/6" in done.stderr
+    assert "reconnecting 2/6" in done.stderr
+    assert len(upstream.calls) == 1
+
+
 async def test_an_answer_whose_server_is_killed_is_asked_for_again_when_it_is_back(upstream: ScriptedUpstream) -> None:
     """The log has gone with the process: there is nothing to read on, so that the answer begins anew."""
     gate, heard = threading.Event(), Heard()
     upstream.calls.clear()
-    upstream.script = lambda _: held(gate, "one ")
+    upstream.script = lambda _: held(gate, "one ")  # type: ignore[assignment]
     with running_function(environment(upstream)) as function:
         hearing = asyncio.create_task(heard_through(function.port, function.key, heard))
         await until(lambda: heard.text == "one ")
@@ -117,6 +141,23 @@ async def test_an_answer_whose_server_is_killed_is_asked_for_again_when_it_is_ba
     assert len(upstream.calls) == 2
 
 
+async def test_a_local_function_that_dies_is_started_again_and_asked_again(upstream: ScriptedUpstream) -> None:
+    gate, heard, mark = threading.Event(), Heard(), secrets.token_hex(8)
+    upstream.script = lambda _: held(gate, "one ")  # type: ignore[assignment]
+    function = LocalFunction({**os.environ, **environment(upstream), MARK: mark})
+    async with Connection(function, "assistant", patience=HASTY) as connection:
+        hearing = asyncio.create_task(hear(answer(connection, question("assistant")), heard))
+        await until(lambda: heard.text == "one ")
+
+        upstream.script = scripted("one ", "and all")
+        for process in alive_with(mark):
+            os.kill(process, signal.SIGKILL)
+        await hearing
+        gate.set()
+
+    assert (heard.text, heard.finish_reason, heard.restarts) == ("one and all", "stop", 1)
+
+
 def held(gate: threading.Event, first: str) -> Iterator[Step]:
     """An answer that stops after its first piece, until the test has seen enough."""
     yield from (STREAM_HEAD, chunk(first))
@@ -128,7 +169,7 @@ def children(process: int) -> list[int]:
     return [int(text) for text in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 25) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 -- what is waited for tells nobody
             await asyncio.sleep(0.01)
