@@ -1,14 +1,18 @@
-"""`sluice ask`, as a process of its own."""
+"""`sluice ask`: what it writes, and what it leaves with."""
 
+import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 
 import pytest
 
+from sluice_tui.cli import main
 from sluice_wire.errors import SluiceError
 from sluice_wire.version import __version__
 from tests.tui.fake_openai import BROKEN, DONE, HANG, FakeOpenAI, Reply, chunk, frame, whole
@@ -22,14 +26,42 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "", **more}
 
 
-def sluice(*arguments: str, input: str = "", **more: str) -> "subprocess.CompletedProcess[str]":
+@dataclass(frozen=True)
+class Ended:
+    """What a run said and left with."""
+
+    stdout: str
+    stderr: str
+    returncode: int
+
+
+def sluice(*arguments: str, input: str = "", **more: str) -> Ended:
+    """The command in this process, with streams of its own: starting another takes longer than all the rest."""
+    out, errors, given = (io.TextIOWrapper(io.BytesIO(data), "utf-8") for data in (b"", b"", input.encode()))
+    usual, sys.stdin = sys.stdin, given
+    try:
+        with redirect_stdout(out), redirect_stderr(errors):
+            code = main(arguments, environment(**more))
+    except SystemExit as left:
+        code = int(left.code or 0)
+    finally:
+        sys.stdin = usual
+    return Ended(written(out), written(errors), code)
+
+
+def written(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
+def sluice_process(*arguments: str, input: str = "", **more: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [*SLUICE, *arguments], input=input, env=environment(**more), capture_output=True, text=True, timeout=SECONDS
     )
 
 
 def test_the_answer_goes_to_standard_output_and_nothing_else_does(server: FakeOpenAI) -> None:
-    result = sluice("ask", "how", "are you", "--url", server.url)
+    result = sluice_process("ask", "how", "are you", "--url", server.url)
 
     assert (result.stdout, result.stderr, result.returncode) == ("Hello world\n", "", 0)
     assert server.completions[0].body["messages"] == [{"role": "user", "content": "how are you"}]
@@ -78,7 +110,9 @@ def test_what_a_model_sends_cannot_steer_the_terminal(server: FakeOpenAI) -> Non
 def test_a_locale_that_cannot_write_a_character_does_not_end_the_answer(server: FakeOpenAI) -> None:
     server.script = whole("a✓b")
 
-    assert sluice("ask", "x", "--url", server.url, PYTHONIOENCODING="latin-1", PYTHONUTF8="0").stdout == "a?b\n"
+    ended = sluice_process("ask", "x", "--url", server.url, PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
+
+    assert ended.stdout == "a?b\n"
 
 
 def test_a_model_that_stops_early_is_told_apart(server: FakeOpenAI) -> None:

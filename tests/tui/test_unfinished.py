@@ -15,6 +15,7 @@ from sluice_tui.api import Endpoint
 from sluice_tui.app import ChatApp
 from sluice_tui.connection import Connection
 from sluice_tui.unfinished import Records, Unfinished
+from sluice_tui.widgets.offer import Offer
 from sluice_tui.widgets.prompt import Prompt
 from sluice_wire.errors import SluiceError
 from tests.tui.asking import HASTY
@@ -207,6 +208,19 @@ async def test_an_offer_that_is_declined_or_passed_over_is_forgotten(
         await until_gone(pilot, OFFER)
         await until(pilot, lambda: not on_disk(folder))
         assert isinstance(app.focused, Prompt)
+
+
+async def test_an_offer_that_is_taken_twice_at_once_is_taken_once(app: ChatApp, server: FakeOpenAI, folder: Path) -> None:
+    leave_behind(folder, unfinished("why so?", server.url))
+    server.resumptions = [whole("because")]
+    async with app.run_test(notifications=True) as pilot:
+        await until_shown(pilot, OFFER)
+        for wanted in (True, True, False):
+            app.screen.query_one(Offer).action_answer(wanted)
+
+        await until_shown(pilot, "because")
+        assert shown(app).count("why so?") == 1
+    assert server.paths == ["/streams/s1?starting_after=0"]
 
 
 async def test_a_stream_that_is_gone_is_a_panel_that_asks_the_question_anew(

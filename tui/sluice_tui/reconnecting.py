@@ -23,7 +23,7 @@ _DROPPED = {"connection_lost", "read_timeout", "answer_truncated", "connection_r
 _DROPPED_AT_FIRST = {"connection_lost", "connection_refused"}
 """Before anything was heard of a server, the others mean more likely that its address is wrong."""
 
-_BUSY_STATUSES = {429, 503}
+_PASSING_STATUSES = {408, 429, 503}
 _GATEWAY_STATUSES = {502, 504}
 _INSTANCE_GONE = {"server_draining", "producer_lost"}
 _CREDENTIALS_STATUSES = {401, 403}
@@ -64,21 +64,17 @@ Progress: TypeAlias = Connected | Reconnecting | Cleared | AnsweredAtOnce
 """What happens to an answer besides its text."""
 
 
-async def answer(connection: Connection, asked: Asked) -> AsyncGenerator[Event | Progress, None]:
+def answer(connection: Connection, asked: Asked) -> AsyncGenerator[Event | Progress, None]:
     """The answer to a question, as it arrives; it returns only when the model has said that it is whole.
 
     Close it (`contextlib.aclosing`) to hang up. Raises ClientError; what was yielded before it stands.
     """
-    async with aclosing(_Answering(connection, asked, "").events()) as events:
-        async for event in events:
-            yield event
+    return _Answering(connection, asked, "").events()
 
 
-async def rest_of(connection: Connection, stream_id: str) -> AsyncGenerator[Event | Progress, None]:
+def rest_of(connection: Connection, stream_id: str) -> AsyncGenerator[Event | Progress, None]:
     """The answer whose stream another terminal began, from its first frame; else like `answer`."""
-    async with aclosing(_Answering(connection, None, stream_id).events()) as events:
-        async for event in events:
-            yield event
+    return _Answering(connection, None, stream_id).events()
 
 
 def worth_another_try(error: ClientError, *, connected: bool) -> bool:
@@ -86,7 +82,7 @@ def worth_another_try(error: ClientError, *, connected: bool) -> bool:
     report = error.report
     if error.status is not None:
         at_gateway = report.code == "server_error" and error.status in _GATEWAY_STATUSES
-        return report.retryable and (error.status in _BUSY_STATUSES or at_gateway)
+        return report.retryable and (error.status in _PASSING_STATUSES or at_gateway)
     if report.code in _DROPPED:
         return connected or report.code in _DROPPED_AT_FIRST
     return report.retryable and (report.resumable is True or report.code in _INSTANCE_GONE)

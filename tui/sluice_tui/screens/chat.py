@@ -98,18 +98,24 @@ class ChatScreen(Screen[None]):
     async def _send(self, message: Prompt.Sent) -> None:
         for panel in self.query(ErrorPanel):
             panel.settle()
-        await self.query(Offer).remove()
+        await self._take_offer()
         await self._begin(message.text)
 
     @on(Offer.Answered)
     async def _take_up(self, message: Offer.Answered) -> None:
         self._prompt.focus()
-        await self.query(Offer).remove()
-        if message.wanted and self._left_behind:
+        left_behind = await self._take_offer()
+        if left_behind and message.wanted:
             self._prompt.hold()
-            await self._begin(self._left_behind.question, self._left_behind)
-        else:
+            await self._begin(left_behind.question, left_behind)
+        elif left_behind:
             self._forget_stream()
+
+    async def _take_offer(self) -> Unfinished | None:
+        """What was offered, if it still is: an offer holds once, and until something else is asked."""
+        left_behind, self._left_behind = self._left_behind, None
+        await self.query(Offer).remove()
+        return left_behind
 
     async def _begin(self, question: str, left_behind: Unfinished | None = None) -> None:
         turn = self._session.begin(question, time.monotonic())

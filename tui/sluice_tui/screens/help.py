@@ -8,7 +8,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-# Ten and twenty characters wide at most, so that it fits a terminal of forty columns.
+# Ten and twenty-two characters wide at most, so that it fits a terminal of forty columns.
 _KEYS = (
     ("Enter", "send"),
     ("Ctrl+J", "new line"),
@@ -16,8 +16,9 @@ _KEYS = (
     ("Esc", "stop the answer"),
     ("PgUp, PgDn", "scroll"),
     ("Ctrl+End", "back to the end"),
-    ("Tab", "go to the error"),
-    ("r, c", "there: retry, copy"),
+    ("Tab", "go to error or offer"),
+    ("r, c", "on errors: retry, copy"),
+    ("y, n", "on offers: yes, no"),
     ("Ctrl+C", "copy; twice: quit"),
     ("Ctrl+Q", "quit"),
     ("Ctrl+P", "commands, themes"),
