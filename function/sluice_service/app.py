@@ -37,6 +37,7 @@ from sluice_service.web.drain import Drain
 from sluice_service.web.event_source import EventSourceChat
 from sluice_service.web.history import History
 from sluice_service.web.lifecycle import Lifecycle
+from sluice_service.web.openapi import OpenAPI
 from sluice_service.web.routes import Routes, add_routes
 from sluice_service.web.simple_chat import SimpleChat
 from sluice_service.web.streams import Streams
@@ -100,6 +101,7 @@ def _routes(
         event_source=EventSourceChat(agents, answers, registry, tickets, tokens, enabled),
         ticket_desk=TicketDesk(tickets, answers.chat, body),
         history=History(store, agents),
+        openapi=OpenAPI(tokens),
     )
 
 

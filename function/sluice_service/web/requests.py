@@ -126,6 +126,12 @@ class PageQuery(BaseModel):
     cursor: Annotated[str, Field(max_length=1024)] | None = None
 
 
+class CursorQuery(BaseModel):
+    """Where a stream goes on: the number of the last frame that was received."""
+
+    starting_after: Annotated[int, Field(ge=0, lt=10**18)] = 0
+
+
 Request = TypeVar("Request", bound=BaseModel)
 
 

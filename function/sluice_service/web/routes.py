@@ -10,6 +10,7 @@ from sluice_service.web.completions import Completions
 from sluice_service.web.event_source import EventSourceChat
 from sluice_service.web.history import History
 from sluice_service.web.lifecycle import HEALTH_PATH
+from sluice_service.web.openapi import OpenAPI
 from sluice_service.web.simple_chat import SimpleChat
 from sluice_service.web.streams import Streams
 from sluice_service.web.ticket_desk import TicketDesk
@@ -26,6 +27,7 @@ class Routes:
     event_source: EventSourceChat
     ticket_desk: TicketDesk
     history: History
+    openapi: OpenAPI
 
 
 def add_routes(app: Flask, routes: Routes) -> None:
@@ -33,6 +35,7 @@ def add_routes(app: Flask, routes: Routes) -> None:
     rule = partial(app.add_url_rule, provide_automatic_options=False)
     history, streams = routes.history, routes.streams
     rule(HEALTH_PATH, "health", routes.catalogue.health)
+    rule("/openapi.json", "openapi", routes.openapi.show)
     rule("/v1/models", "models", routes.catalogue.models)
     rule("/v1/models/<path:agent_id>", "model", routes.catalogue.model)
     rule("/v1/chat/completions", "completions", routes.completions.create, methods=["POST"])
