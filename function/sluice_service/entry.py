@@ -11,8 +11,9 @@ import sys
 from types import FrameType
 from typing import Any
 
+import functions_framework
 import gunicorn.config  # type: ignore[import-untyped]  # it ships no types
-from flask import Request, Response
+from flask import Request, Response, request
 
 from sluice_service.app import create_app
 from sluice_service.chat.agents import AgentsError
@@ -69,3 +70,12 @@ def chat(request: Request) -> Response:
     """Hand the request to the app, unread: the body of one that is refused is never read at all."""
     response: Response = Response.from_app(_service.app, request.environ, buffered=False)  # type: ignore[assignment]
     return response
+
+
+def _elsewhere(_: Exception) -> Response:
+    return chat(request)
+
+
+# What the framework's own routes do not match (a path with a line feed), and what it keeps to itself (/robots.txt), would
+# be answered in its own words.
+functions_framework.errorhandler(404)(_elsewhere)

@@ -399,7 +399,7 @@ def test_limit_out_of_range_is_400(client: httpx.Client, limit: str) -> None:
     assert (reply.status_code, reply.json()["error"]["param"]) == (400, "limit")
 
 
-@pytest.mark.parametrize("odd", ["%00", "%2F", "%F0%9F%92%A5", "..%2f", "x" * 129, "%20"])
+@pytest.mark.parametrize("odd", ["%00", "%2F", "%F0%9F%92%A5", "..%2f", "x" * 129, "a%0A", "%0A", "%20"])
 def test_what_can_be_no_id_is_404(client: httpx.Client, odd: str) -> None:
     for reply in (client.get(f"/v1/conversations/{odd}"), client.delete(f"/v1/conversations/{odd}")):
         assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
