@@ -2,9 +2,11 @@
 VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin
+CLIENTS := tests/end_to_end/clients
+CLIENTS_VENV := .venv-clients
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chat serve test lint types requirements generated clean
+.PHONY: help setup clients chat serve test lint types requirements clientpins generated clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 20
@@ -17,13 +19,26 @@ $(READY): pyproject.toml constraints.txt
 setup: $(READY) ## Only prepare the virtual environment; every other command does it too
 	@:
 
+# Programs of others that the tests run against the function. Without node, its part is left out and its tests are skipped.
+clients: $(CLIENTS_VENV)/.ready $(CLIENTS)/node_modules/.ready ## Install the clients of others that the tests run
+	@:
+
+$(CLIENTS_VENV)/.ready: $(CLIENTS)/requirements.txt $(CLIENTS)/constraints.txt | $(READY)
+	@echo "Installing the Python clients that the tests run"
+	@$(RUN)/python -m venv --clear $(CLIENTS_VENV)
+	@$(CLIENTS_VENV)/bin/python -m pip install -qq --disable-pip-version-check -r $(CLIENTS)/requirements.txt -c $(CLIENTS)/constraints.txt
+	@touch $@
+
+$(CLIENTS)/node_modules/.ready: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
+	@tools/install_node_clients.sh $(CLIENTS)
+
 chat: $(READY) ## Chat in the terminal; options go in ARGS="…"
 	@tools/with_environment_file.sh $(RUN)/sluice $(ARGS)
 
 serve: $(READY) ## Start only the function, on http://127.0.0.1:8080
 	@tools/with_environment_file.sh $(RUN)/functions-framework --source function/main.py --target chat --host 127.0.0.1
 
-test: $(READY) ## Run every test and check the coverage
+test: $(READY) clients ## Run every test and check the coverage
 	@$(RUN)/coverage erase
 	@$(RUN)/coverage run -m pytest -n 2 --dist loadgroup
 	@$(RUN)/coverage combine --quiet
@@ -41,10 +56,18 @@ requirements: ## Pin the packages anew, after a change to the dependencies in py
 	@$(RUN)/python tools/generate_requirements.py
 	@touch $(READY)
 
+clientpins: $(READY) ## Pin the clients of others anew, after a change to their requirements.txt or package.json
+	@$(RUN)/python -m venv --clear $(CLIENTS_VENV)
+	@$(CLIENTS_VENV)/bin/python -m pip install -qq --disable-pip-version-check -r $(CLIENTS)/requirements.txt
+	@echo '# Written by `make clientpins`.' > $(CLIENTS)/constraints.txt
+	@$(CLIENTS_VENV)/bin/python -m pip freeze --all --exclude pip >> $(CLIENTS)/constraints.txt
+	@touch $(CLIENTS_VENV)/.ready
+	@cd $(CLIENTS) && npm install --package-lock-only
+
 generated: $(READY) ## Write .env.example and docs/errors.md anew
 	@$(RUN)/python tools/generate_env_example.py
 	@$(RUN)/python tools/generate_error_docs.py
 
 clean: ## Remove the virtual environment and everything else that was made
-	@rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) $(CLIENTS_VENV) $(CLIENTS)/node_modules build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find function tui tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
