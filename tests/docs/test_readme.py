@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.servers import answers, free_port
+from tests.support.clients import NODE_MODULES, needs_node
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -88,6 +89,16 @@ def test_openai_python_streams_an_answer(checkout: Path, port: int) -> None:
     (checkout / "ask.py").write_text(on_port(block("python", "OpenAI"), port), encoding="utf-8")
 
     told = run(checkout, "bash", "-euc", "set -a; . ./.env; exec .venv/bin/python ask.py")
+
+    assert "sluice" in told
+
+
+@needs_node
+def test_openai_for_node_streams_an_answer(checkout: Path, port: int) -> None:
+    (checkout / "node_modules").symlink_to(NODE_MODULES)
+    (checkout / "ask.mjs").write_text(on_port(block("js", "OpenAI"), port), encoding="utf-8")
+
+    told = run(checkout, "bash", "-euc", "set -a; . ./.env; exec node ask.mjs")
 
     assert "sluice" in told
 
