@@ -204,19 +204,26 @@ def test_a_narrow_terminal_shows_question_answer_and_prompt(desk: Desk, server: 
     assert "Ask something" in screen
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_a_signal_ends_the_chat_and_its_function(desk: Desk, number: signal.Signals) -> None:
-    tmux = desk.chat()
-    tmux.until("● local · Demo")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_chat_and_gives_the_screen_back(desk: Desk, server: FakeOpenAI, number: signal.Signals) -> None:
+    tmux = desk.chat("--url", server.url)
+    tmux.until("● 127.0.0.1")
 
     os.kill(min(alive_with(desk.mark)), number)
 
-    code = 128 + number
-    screen = tmux.until(f"left with {code}")
+    screen = tmux.until(f"left with {128 + number}")
+    assert "Ask something" not in screen
+    assert tmux.value("alternate_on") == "0"
+
+
+def test_a_chat_that_is_killed_leaves_no_function(desk: Desk) -> None:
+    tmux = desk.chat()
+    tmux.until("● local · Demo")
+
+    os.kill(min(alive_with(desk.mark)), signal.SIGKILL)
+
+    tmux.until("left with 137")
     wait_until(lambda: not alive_with(desk.mark), "the end of every process", seconds=8)
-    if number is not signal.SIGKILL:
-        assert "Ask something" not in screen
-        assert tmux.value("alternate_on") == "0"
 
 
 def test_a_closed_window_leaves_no_process(desk: Desk) -> None:

@@ -71,15 +71,16 @@ def cut(text: str, places: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(ends)]
 
 
-@pytest.mark.timeout(300)  # each example mounts widgets
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# Each example mounts widgets, several times, so that there are fewer of them.
+@pytest.mark.timeout(300)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=documents, places=st.lists(st.integers(0, 120), max_size=8))
 def test_an_answer_in_pieces_ends_as_it_would_have_looked_whole(rendering: Rendering, text: str, places: list[int]) -> None:
     assert rendering.blocks(cut(text, places)) == rendering.blocks([text])
 
 
-@pytest.mark.timeout(300)  # each example mounts widgets
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.timeout(300)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=documents, places=st.lists(st.integers(0, 120), max_size=8))
 def test_at_most_one_cursor_is_shown_and_none_at_the_end(rendering: Rendering, text: str, places: list[int]) -> None:
     pieces = cut(text.replace(CURSOR, ""), places)
