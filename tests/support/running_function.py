@@ -7,6 +7,7 @@ import re
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,9 @@ import httpx
 
 FUNCTION = Path(__file__).resolve().parents[2] / "function"
 START_SECONDS = 30
+
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients on loopback: a context without certificates, since reading them costs every new client 20 ms."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class RunningFunction:
         return int(self.url.rpartition(":")[2])
 
     def client(self, timeout: float = 30) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers=self.headers, timeout=timeout)
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=timeout, verify=NO_TLS)
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")

@@ -11,7 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+from flask import Flask, g
 
+from sluice_service.chat.agents import Agents
+from sluice_service.quotas.base import Limits
+from sluice_service.stores.sqlite import SqliteStore
+from sluice_service.web.auth import Principal
+from sluice_service.web.history import History
+from sluice_wire.errors import SluiceError
 from tests.support.running_function import RunningFunction, key_entry, running_function
 from tests.support.scripted_upstream import CLOSE, HANG, STREAM_HEAD, USAGE, ScriptedUpstream, Step, answer, chunk
 from tests.support.simple_api import Body, agents_file, ask, bodies, complete, content, new_id, read_until, stored
@@ -403,6 +410,17 @@ def test_limit_out_of_range_is_400(client: httpx.Client, limit: str) -> None:
 def test_what_can_be_no_id_is_404(client: httpx.Client, odd: str) -> None:
     for reply in (client.get(f"/v1/conversations/{odd}"), client.delete(f"/v1/conversations/{odd}")):
         assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_store_is_not_asked_for_what_can_be_no_id() -> None:
+    store = SqliteStore(None)
+    store.close()  # from now on it answers everything with storage_unavailable
+    history = History(store, Agents([]))
+    with Flask("test").test_request_context(json={"title": "t", "message_id": "m"}):
+        g.principal = Principal("alice", ("*",), Limits())
+        for route in (history.conversation, history.rename, history.delete, history.fork):
+            with pytest.raises(SluiceError, match="not_found"):
+                route("a/b")
 
 
 def test_conversations_without_a_key_are_401(function: RunningFunction) -> None:

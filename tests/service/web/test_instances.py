@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from sluice_wire.decoder import Decoder
 from tests.support.redis_server import RedisServer, redis_server
-from tests.support.running_function import RunningFunction, key_entry, running_function
+from tests.support.running_function import NO_TLS, RunningFunction, key_entry, running_function
 from tests.support.scripted_upstream import CLOSE, HANG, STREAM_HEAD, ScriptedUpstream, answer, chunk
 
 PATH = "/v1/chat/completions"
 BODY: dict[str, Any] = {"model": "assistant", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+HTTP = httpx.Client(timeout=30, verify=NO_TLS)
 HEADERS = {"Authorization": "Bearer alice-key"}
 
 
@@ -55,12 +56,12 @@ def instances(shared_upstream: ScriptedUpstream) -> Iterator[Instances]:
 
 def post(function: RunningFunction, key: str | None = None, user: str = "alice", **more: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {user}-key", **({"Idempotency-Key": key} if key else {})}
-    return httpx.post(function.url + PATH, json={**BODY, **more}, headers=headers, timeout=30)
+    return HTTP.post(function.url + PATH, json={**BODY, **more}, headers=headers, timeout=30)
 
 
 def resume(function: RunningFunction, stream_id: str, cursor: int = 0, user: str = "alice") -> httpx.Response:
     address = f"{function.url}/v1/streams/{stream_id}?starting_after={cursor}"
-    return httpx.get(address, headers={"Authorization": f"Bearer {user}-key"}, timeout=30)
+    return HTTP.get(address, headers={"Authorization": f"Bearer {user}-key"}, timeout=30)
 
 
 def frames_of(raw: bytes) -> list[bytes]:
@@ -70,7 +71,7 @@ def frames_of(raw: bytes) -> list[bytes]:
 @contextmanager
 def begun(function: RunningFunction) -> Iterator[tuple[str, Iterator[bytes]]]:
     """A stream that has begun: its id, and the pieces still to come."""
-    with httpx.stream("POST", function.url + PATH, json=BODY, headers=HEADERS, timeout=30) as reply:
+    with HTTP.stream("POST", function.url + PATH, json=BODY, headers=HEADERS, timeout=30) as reply:
         pieces = reply.iter_raw()
         first = next(pieces)
         yield reply.headers["x-stream-id"], chain([first], pieces)
@@ -112,7 +113,7 @@ def test_cancel_elsewhere_stops_the_upstream_call(instances: Instances, upstream
     upstream.script = [STREAM_HEAD, chunk("a"), HANG]
     with begun(instances.a) as (stream_id, pieces):
         cancel = f"{instances.b.url}/v1/streams/{stream_id}/cancel"
-        assert httpx.post(cancel, headers=HEADERS, timeout=10).json()["status"] == "cancelled"
+        assert HTTP.post(cancel, headers=HEADERS, timeout=10).json()["status"] == "cancelled"
         assert b'"code":"cancelled"' in frames_of(b"".join(pieces))[-1]
     assert upstream.calls[0].closed.wait(2)
 
@@ -126,7 +127,7 @@ def test_same_key_on_both_at_the_same_instant_makes_one_call(
 
     def ask(number: int) -> bytes:
         together.wait()
-        return post(instances[number % 2], f"same-{streamed}", stream=streamed).content
+        return post((instances.a, instances.b)[number % 2], f"same-{streamed}", stream=streamed).content
 
     with ThreadPoolExecutor(6) as pool:
         answers = {b"".join(frames_of(raw)) if streamed else raw for raw in pool.map(ask, range(6))}
@@ -166,7 +167,7 @@ def test_any_text_with_any_number_of_drops_arrives_whole_over_two_instances(
     stream_id, whole = first.headers["x-stream-id"], frames_of(first.content)
     received = frames_of(first.content[: drops[0] if drops else None].rpartition(b"\n\n")[0] + b"\n\n")
     for number, limit in enumerate([*drops[1:], None]):
-        rest = resume(instances[(number + 1) % 2], stream_id, len(received)).content
+        rest = resume((instances.a, instances.b)[(number + 1) % 2], stream_id, len(received)).content
         received += frames_of(rest if limit is None else rest[:limit].rpartition(b"\n\n")[0] + b"\n\n")
     assert received == whole
     told = [json.loads(event.data) for event in Decoder().feed(b"".join(received)) if event.data != "[DONE]"]
@@ -176,14 +177,17 @@ def test_any_text_with_any_number_of_drops_arrives_whole_over_two_instances(
 
 def test_killed_producer_is_told_within_its_lease(shared_upstream: ScriptedUpstream) -> None:
     shared_upstream.script = [STREAM_HEAD, chunk("a"), HANG]
-    with two_instances(shared_upstream, IDLE_TIMEOUT_SECONDS="60") as instances:
-        with begun(instances.a) as (stream_id, _), ThreadPoolExecutor(1) as pool:
-            following = pool.submit(resume, instances.b, stream_id)
-            instances.b.wait_for_log("request_received GET /v1/streams")
-            killed = time.monotonic()
-            os.killpg(instances.a.process.pid, signal.SIGKILL)
-            error = json.loads(Decoder().feed(following.result(20).content)[-1].data)["error"]
-            waited = time.monotonic() - killed
+    with (
+        two_instances(shared_upstream, IDLE_TIMEOUT_SECONDS="60") as instances,
+        begun(instances.a) as (stream_id, _),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        following = pool.submit(resume, instances.b, stream_id)
+        instances.b.wait_for_log("request_received GET /v1/streams")
+        killed = time.monotonic()
+        os.killpg(instances.a.process.pid, signal.SIGKILL)
+        error = json.loads(Decoder().feed(following.result(20).content)[-1].data)["error"]
+        waited = time.monotonic() - killed
     assert error["code"] == "producer_lost"
     assert waited < 15
 

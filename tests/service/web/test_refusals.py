@@ -70,7 +70,7 @@ def test_missing_and_wrong_keys_are_401_that_say_what_to_do(function: RunningFun
     assert missing.headers["www-authenticate"] == 'Bearer realm="sluice"'
     assert missing.headers["x-should-retry"] == "false"
     for header in ("Bearer wrong", "Bearer", "Basic abc", f"Token {function.key}", "Bearer kéy"):
-        wrong = httpx.post(function.url + PATH, json=GOOD, headers={"Authorization": header.encode()})
+        wrong = httpx.post(function.url + PATH, json=GOOD, headers=[(b"Authorization", header.encode())])
         assert (wrong.status_code, error_of(wrong)["code"]) == (401, "invalid_credentials")
         assert "invalid_token" in wrong.headers["www-authenticate"]
 

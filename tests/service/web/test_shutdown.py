@@ -14,7 +14,7 @@ import httpx
 
 from sluice_wire.decoder import Decoder
 from tests.support.running_function import RunningFunction, running_function
-from tests.support.scripted_upstream import HANG, STREAM_HEAD, Script, ScriptedUpstream, answer, chunk
+from tests.support.scripted_upstream import HANG, STREAM_HEAD, Script, ScriptedUpstream, Step, answer, chunk
 
 PATH = "/v1/chat/completions"
 
@@ -56,10 +56,11 @@ def reader_that_takes_nothing(function: RunningFunction) -> socket.socket:
 
 
 def test_fifty_open_streams_end_with_a_whole_frame_and_the_process_exits(shared_upstream: ScriptedUpstream) -> None:
-    flood = [STREAM_HEAD, *[chunk("x" * 4000)] * 1000, HANG]
+    endless: list[Step] = [STREAM_HEAD, *(step for _ in range(200) for step in (chunk("tick "), 0.1))]
+    flood: list[Step] = [STREAM_HEAD, *[chunk("x" * 4000)] * 1000, HANG]
     shared_upstream.script = by_question(
         {
-            "endless": [STREAM_HEAD, *[chunk("tick "), 0.1] * 200],
+            "endless": endless,
             "silent": [STREAM_HEAD, HANG],
             "soon": answer(*["word "] * 10, pause=0.15),
             "flood": flood,

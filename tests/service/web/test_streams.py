@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice_wire.decoder import Decoder
-from tests.support.running_function import RunningFunction, key_entry, running_function
+from tests.support.running_function import NO_TLS, RunningFunction, key_entry, running_function
 from tests.support.scripted_upstream import CLOSE, HANG, STREAM_HEAD, ScriptedUpstream, Step, answer, chunk
 
 PATH = "/v1/chat/completions"
@@ -40,7 +40,7 @@ def function(shared_upstream: ScriptedUpstream) -> Iterator[RunningFunction]:
 
 
 def client(function: RunningFunction, user: str = "alice") -> httpx.Client:
-    return httpx.Client(base_url=function.url, headers={"Authorization": f"Bearer {user}-key"}, timeout=20)
+    return httpx.Client(base_url=function.url, headers={"Authorization": f"Bearer {user}-key"}, timeout=20, verify=NO_TLS)
 
 
 def frames_of(raw: bytes) -> list[bytes]:
