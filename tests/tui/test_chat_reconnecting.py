@@ -81,6 +81,17 @@ async def test_an_answer_that_begins_anew_replaces_what_was_shown(server: FakeOp
         assert shown(app).count("New") == 1
 
 
+async def test_what_was_not_yet_drawn_when_the_answer_began_anew_is_not_drawn(server: FakeOpenAI) -> None:
+    app = app_over(server, Patience(base_seconds=0))
+    server.scripts = [["old ", "older ", RESET], ["older still ", RESET], whole("new")]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "count")
+        await until_shown(pilot, "new")
+        await until_gone(pilot, CURSOR)
+
+        assert "old" not in shown(app)
+
+
 async def test_escape_stops_the_waiting_too_and_tells_the_server(server: FakeOpenAI) -> None:
     held = Held()
     server.stream_id = "s1"

@@ -14,16 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice_tui.api import Endpoint
+from sluice_tui.app import ChatApp
 from sluice_tui.connection import Connection
 from sluice_tui.local_function import LocalFunction
-from sluice_tui.reconnecting import answer
+from sluice_tui.reconnecting import AnsweredAtOnce, Reconnecting, answer
 from sluice_tui.transport import Timeouts
 from tests.support.chaos_proxy import Act, ChaosProxy, Fault, Towards
 from tests.support.running_function import RunningFunction, running_function
-from tests.support.scripted_upstream import CLOSE, STREAM_HEAD, ScriptedUpstream, Step, chunk
+from tests.support.scripted_upstream import CLOSE, HANG, STREAM_HEAD, ScriptedUpstream, Step, chunk
 from tests.support.scripted_upstream import answer as scripted
 from tests.tui.asking import HASTY, Heard, hear, question
 from tests.tui.processes import MARK, SLUICE, alive_with
+from tests.tui.screens import send, until_shown
 
 pytestmark = pytest.mark.xdist_group("reading on")
 
@@ -62,7 +64,11 @@ async def heard_through(port: int, key: str, heard: Heard | None = None) -> Hear
 any_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=16)
 breaks = st.sampled_from([Act.DROP, Act.RESET, Act.HALF_CLOSE])
 faults = st.builds(Fault, breaks | st.just(Act.TRICKLE), st.integers(0, 3000), st.just(Towards.CLIENT)) | st.builds(
-    Fault, breaks, st.integers(0, 500), st.just(Towards.SERVER)
+    # Not half-closed: the function would then answer, rightly, that half a question is none.
+    Fault,
+    st.sampled_from([Act.DROP, Act.RESET]),
+    st.integers(0, 500),
+    st.just(Towards.SERVER),
 )
 
 
@@ -119,6 +125,34 @@ def test_ask_prints_the_models_text_whatever_breaks(
     assert (done.stdout, done.returncode) == ("one two three\n", 0)
     assert "reconnecting 1/6" in done.stderr
     assert "reconnecting 2/6" in done.stderr
+    assert len(upstream.calls) == 1
+
+
+async def test_escape_closes_the_models_connection_at_once(upstream: ScriptedUpstream, function: RunningFunction) -> None:
+    """And not only when the time is over in which the reader might have come back."""
+    upstream.calls.clear()
+    upstream.script = [STREAM_HEAD, chunk("one "), HANG]
+    app = ChatApp(Connection(Endpoint(f"{function.url}/v1", function.key), "assistant"))
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "count")
+        await until_shown(pilot, "one")
+        await pilot.press("escape")
+        await until_shown(pilot, "You stopped this answer.")
+
+        assert await asyncio.to_thread(upstream.calls[0].closed.wait, 5)
+
+
+async def test_where_streaming_is_switched_off_the_whole_answer_comes_at_once(upstream: ScriptedUpstream) -> None:
+    """Through a connection that breaks in its middle: the answer is fetched again, not made again."""
+    upstream.calls.clear()
+    upstream.script = scripted("one ", "two ", "three")
+    settings = {**environment(upstream), "ENABLE_STREAMING": "false"}
+    with running_function(settings) as function, ChaosProxy(function.port, [[Fault(Act.RESET, 1200)]]) as proxy:
+        heard = await heard_through(proxy.port, function.key)
+        assert proxy.injected == 1
+
+    assert (heard.text, heard.finish_reason) == ("one two three", "stop")
+    assert [type(event) for event in heard.progress] == [AnsweredAtOnce, Reconnecting, AnsweredAtOnce]
     assert len(upstream.calls) == 1
 
 

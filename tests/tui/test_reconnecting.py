@@ -195,6 +195,15 @@ async def test_a_server_without_names_for_its_streams_is_asked_again(connection:
     assert_asked_the_same(server)
 
 
+async def test_a_name_that_would_lead_elsewhere_is_none(connection: Connection, server: FakeOpenAI) -> None:
+    server.stream_id = "../../health?"
+    server.scripts = [["half", RESET], whole("whole")]
+
+    heard = await hear(answer(connection, question()))
+
+    assert (heard.text, server.paths) == ("whole", [POST, POST])
+
+
 async def test_the_formalities_after_the_finish_reason_may_be_missing(connection: Connection, server: FakeOpenAI) -> None:
     server.script = ["whole", chunk(finish_reason="stop"), RESET]
 
@@ -307,7 +316,9 @@ async def test_a_server_that_does_not_stream_is_asked_plainly_from_then_on(
     assert second.text == "again"
     assert [type(event) for event in first.progress] == [AnsweredAtOnce, Reconnecting, AnsweredAtOnce]
     assert [request.body["stream"] for request in server.completions] == [True, False, False, False]
-    assert server.completions[1].headers["idempotency-key"] == server.completions[2].headers["idempotency-key"]
+    streamed, plain, again, other = (request.headers["idempotency-key"] for request in server.completions)
+    assert plain == again
+    assert len({streamed, plain, other}) == 3
 
 
 @pytest.mark.parametrize(
