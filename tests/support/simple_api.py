@@ -2,7 +2,6 @@
 
 import json
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +108,9 @@ def new_id() -> str:
 
 
 def read_until(reply: httpx.Response, end: bytes) -> bytes:
-    """What comes until `end` is in it; the response can be closed then."""
+    """What comes until `end` is in it. Then the reader has gone: an iterator that is dropped closes the connection."""
     received = b""
-    pieces: Iterator[bytes] = reply.iter_raw()
-    for piece in pieces:
+    for piece in reply.iter_raw():
         received += piece
         if end in received:
             break
