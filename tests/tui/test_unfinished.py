@@ -96,12 +96,15 @@ def test_the_newest_for_the_same_address_is_offered(folder: Path) -> None:
     assert Records(folder).take_over(URL) == unfinished("new")
 
 
-def test_one_that_is_too_old_is_removed(folder: Path) -> None:
+def test_one_that_is_too_old_is_removed_and_what_was_never_whole_too(folder: Path) -> None:
     path = leave_behind(folder, unfinished())
-    os.utime(path, (time.time() - 4000, time.time() - 4000))
+    draft = path.with_suffix(".new")
+    draft.write_bytes(path.read_bytes())
+    for old in (path, draft):
+        os.utime(old, (time.time() - 4000, time.time() - 4000))
 
     assert Records(folder).take_over(URL) is None
-    assert not path.exists()
+    assert on_disk(folder) == []
 
 
 @pytest.mark.parametrize(

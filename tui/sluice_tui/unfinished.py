@@ -75,11 +75,12 @@ class Records:
         """The newest first; those too old are removed."""
         ages: dict[Path, float] = {}
         with suppress(OSError):
-            for path in self._folder.glob("*.json"):
+            for path in self._folder.iterdir():
                 ages[path] = time.time() - path.stat().st_mtime
                 if ages[path] > MAX_AGE_SECONDS:
                     path.unlink(missing_ok=True)
-        return sorted((path for path, age in ages.items() if age <= MAX_AGE_SECONDS), key=lambda path: ages[path])
+        whole = (path for path, age in ages.items() if age <= MAX_AGE_SECONDS and path.suffix == ".json")
+        return sorted(whole, key=lambda path: ages[path])
 
     def _taken(self, path: Path, url: str) -> Unfinished | None:
         with suppress(OSError):
