@@ -16,7 +16,7 @@ import httpx
 
 from sluice_tui.errors import client_error
 from sluice_tui.responses import MAX_ANSWER_BYTES, correlation_id, json_body, not_an_api, refusal
-from sluice_tui.transport import Timeouts, translated
+from sluice_tui.transport import Timeouts, no_certificates, translated
 from sluice_wire.version import __version__
 
 CANCEL_SECONDS = 3.0
@@ -95,10 +95,13 @@ class Api:
     def __init__(self, endpoint: Endpoint, timeouts: Timeouts | None = None) -> None:
         self.url = endpoint.url
         self._timeouts = timeouts or Timeouts()
-        timeout = httpx.Timeout(self._timeouts.read, connect=self._timeouts.connect)
+        remote = _needs_environment(endpoint.url)
         try:
             self._client = httpx.AsyncClient(
-                timeout=timeout, headers=_headers(endpoint.api_key), trust_env=_needs_environment(endpoint.url)
+                timeout=httpx.Timeout(self._timeouts.read, connect=self._timeouts.connect),
+                headers=_headers(endpoint.api_key),
+                trust_env=remote,
+                verify=remote or no_certificates(),
             )
         except (ImportError, ValueError, OSError) as error:
             raise client_error("environment_unusable", problem=error) from error

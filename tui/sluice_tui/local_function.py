@@ -19,6 +19,7 @@ import httpx
 
 from sluice_tui.api import Endpoint
 from sluice_tui.errors import ClientError, client_error
+from sluice_tui.transport import no_certificates
 
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
@@ -128,7 +129,7 @@ class LocalFunction:
 
     async def _answering(self, port: int) -> None:
         """Return when it answers, or has ended."""
-        async with httpx.AsyncClient(trust_env=False, timeout=_HEALTH_SECONDS) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=no_certificates(), timeout=_HEALTH_SECONDS) as client:
             while self.running:
                 with suppress(httpx.TransportError):
                     response = await client.get(f"http://127.0.0.1:{port}/health")

@@ -22,6 +22,11 @@ class Timeouts:
     silence: float = 75
 
 
+def no_certificates() -> ssl.SSLContext:
+    """For a client that will never need one: loading the usual ones takes longer than a whole answer on this machine."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def translated(error: Exception, url: str, timeouts: Timeouts, correlation_id: str) -> ClientError:
     """What an exception of httpx means to the user, where `url` was asked."""
     match error:
