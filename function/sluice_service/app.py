@@ -60,7 +60,6 @@ def create_app(settings: Settings) -> Service:
     app.url_map.merge_slashes = False  # an address means one thing only
     pump = Pump()
     registry = Registry(pump, MemoryLog, settings.max_log_bytes, settings.resume_ttl_seconds)
-    _share(registry, pump, settings)
     agents, providers = _agents(settings)
     saver, store, quotas = Saver(pump), _store(settings), _quotas(settings)
     chat = Chat(
@@ -71,6 +70,7 @@ def create_app(settings: Settings) -> Service:
         clocks=_clocks(settings),
         max_bytes=settings.max_stream_bytes,
     )
+    _share(registry, pump, settings, longest_seconds=chat.longest_seconds(agents))
     delivery = Delivery(pump, Departures(pump), settings.heartbeat_seconds)
     answers = Answers(chat, delivery, settings.resume_grace_seconds, settings.log_content)
     tickets = Tickets(_ticket_secret(settings), chat.longest_seconds(agents) + settings.resume_ttl_seconds)
@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> Service:
     lifecycle = Lifecycle(app.wsgi_app, settings.capacity)
     app.wsgi_app = lifecycle  # type: ignore[method-assign]
     _say_the_limits(settings)
-    return Service(app, Drain(lifecycle, registry, pump, (saver.flush, quotas.flush)))
+    return Service(app, Drain(lifecycle, registry, pump, saver, (saver.flush, quotas.flush)))
 
 
 def _routes(
@@ -134,7 +134,7 @@ def _ticket_secret(settings: Settings) -> str:
     return secrets.token_urlsafe(32)
 
 
-def _share(registry: Registry, pump: Pump, settings: Settings) -> None:
+def _share(registry: Registry, pump: Pump, settings: Settings, *, longest_seconds: float) -> None:
     if settings.redis_url is None:
         return
     # Imported here: an instance of its own does without.
@@ -147,7 +147,7 @@ def _share(registry: Registry, pump: Pump, settings: Settings) -> None:
         new_log=registry.new_log,
         release_log=registry.release_log,
         hear=registry.hear,
-        live_seconds=settings.timeout_seconds,
+        live_seconds=longest_seconds,
         kept_seconds=settings.resume_ttl_seconds,
     )
     registry.share(RedisSharing(pump, join))

@@ -156,6 +156,9 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("\n".join(_complaint(problem) for problem in error.errors())) from None
+    url = settings.redis_url.get_secret_value() if settings.redis_url else "redis://"
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise SettingsError("REDIS_URL is (hidden): it must begin with redis://, rediss:// or unix://.")
     if settings.chunk_size_min > settings.chunk_size_max:
         raise SettingsError("CHUNK_SIZE_MIN must not be larger than CHUNK_SIZE_MAX.")
     settings.keys()

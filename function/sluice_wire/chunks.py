@@ -46,6 +46,8 @@ def _choice_events(choices: list[Any], size_bytes: int) -> list[Event]:
     text = ""
     for choice in choices:
         delta = _delta(choice)
+        if type(choice.get("index", 0)) is not int:
+            raise InvalidChunk("an index is a number")
         reason = choice.get("finish_reason")
         if _says_something(delta):
             told.append({**choice, "delta": delta, "finish_reason": None})

@@ -154,7 +154,7 @@ _KINDS = (
     ErrorKind(
         "missing_credentials", 401, False, _AUTH,
         "No API key was sent.",
-        "Every call but /health needs one, as `Authorization: Bearer <key>`.",
+        "Every call but /health and /openapi.json needs one, as `Authorization: Bearer <key>`.",
         "Send your key in the Authorization header. Whoever runs this service can make one: see \"Keys\" in the README.",
     ),
     ErrorKind(
@@ -341,7 +341,7 @@ _KINDS = (
         "server_draining", 503, True, _SERVER,
         "This instance of the service is shutting down.",
         "It is being replaced or is no longer needed; that happens at every deployment.",
-        "Send the request again: another instance answers. Where `resumable` is true, continue the stream instead.",
+        "Send the request again: another instance answers. Where `resumable` is true, what there is can still be read.",
     ),
     ErrorKind(
         "over_capacity", 503, True, _SERVER,

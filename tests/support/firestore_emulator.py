@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.support.running_function import free_port
 
 START_SECONDS = 30
@@ -68,14 +70,16 @@ def firestore_emulator() -> Iterator[FirestoreEmulator]:
 def emulator_jar() -> Path:
     """Where gcloud has it."""
     gcloud = shutil.which("gcloud")
-    assert gcloud, "the Firestore emulator comes with gcloud, which is not installed"
+    if gcloud is None or shutil.which("java") is None:
+        pytest.skip("the Firestore emulator needs gcloud and java")
     jar = Path(gcloud).resolve().parent.parent / JAR
     if not jar.exists():
         asked = subprocess.run(
             [gcloud, "info", "--format=value(installation.sdk_root)"], capture_output=True, text=True, check=True
         )
         jar = Path(asked.stdout.strip()) / JAR
-    assert jar.exists(), f"{jar} is not there: `gcloud components install cloud-firestore-emulator`"
+    if not jar.exists():
+        pytest.skip(f"{jar} is not there: `gcloud components install cloud-firestore-emulator`")
     return jar
 
 

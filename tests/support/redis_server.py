@@ -1,11 +1,14 @@
 """A real Redis server of the test's own: on a free loopback port, with nothing on disk."""
 
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+import pytest
 
 from tests.support.running_function import free_port
 
@@ -47,6 +50,8 @@ class RedisServer:
 
 @contextmanager
 def redis_server() -> Iterator[RedisServer]:
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
     server = RedisServer(free_port())
     server.start()
     try:

@@ -84,10 +84,17 @@ class AnswerKeeper:
 
     async def finished(self, record: Record) -> Saved:
         """Store the answer and move on; within the saver's bound."""
-        saved = await self.saver.save(lambda: self._keep(record, "complete"), what=f"The answer of {self.stream_id}")
+        reached: list[Progress] = []
+
+        def keep() -> None:
+            if self.advanced is not None:
+                reached.append(self._advance(self.advanced))
+            self._keep(record, "complete")
+
+        saved = await self.saver.save(keep, what=f"The answer of {self.stream_id}")
         conversation_id = self.wanted.conversation_id if self.wanted else None
-        progress = onboarding.standing(self.agent, self.advanced) if self.advanced else None
-        return Saved(conversation_id, saved and self.wanted is not None, progress)
+        progress = onboarding.standing(self.agent, reached[-1]) if reached else None
+        return Saved(conversation_id, saved, progress)
 
     def interrupted(self, record: Record) -> None:
         """Store what there is; an onboarding does not move on."""
@@ -107,9 +114,12 @@ class AnswerKeeper:
             )
             # Without a title: a conversation that was deleted meanwhile does not come back for its answer.
             self.store.append(self.user, self.wanted.conversation_id, self.agent.id, [answer], None)
-        if status == "complete" and self.advanced is not None:
-            step, answers = self.advanced.step - 1, self.advanced.answers
-            self.store.save_progress(self.user, self.agent.id, step, answers)
+
+    def _advance(self, advanced: Progress) -> Progress:
+        """Move on; where the user stands then, which is elsewhere when another turn has answered the same question."""
+        if self.store.save_progress(self.user, self.agent.id, advanced.step - 1, advanced.answers):
+            return advanced
+        return self.store.progress(self.user, self.agent.id)
 
 
 def new_conversation_id() -> str:

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import stamina
 
+from sluice_service.chat.daemon_threads import DaemonThreads
 from sluice_service.generation.pump import Pump
 from sluice_service.telemetry import entries
 from sluice_wire.errors import SluiceError
@@ -29,16 +29,23 @@ class Saver:
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
-        self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
+        self._threads = DaemonThreads(STORE_THREADS)
+        self._hurry = asyncio.Event()
         self._pending: set[asyncio.Task[bool]] = set()
 
     async def save(self, call: Callable[[], object], *, what: str) -> bool:
         """Whether `call` succeeded within SAVE_SECONDS; if not, it is tried on in the background."""
         task = self.save_later(call, what=what)
-        await asyncio.wait({task}, timeout=SAVE_SECONDS)
+        hurried = asyncio.ensure_future(self._hurry.wait())
+        await asyncio.wait({task, hurried}, timeout=SAVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
         if not task.done():
             _fail(what, "It was not saved in time; it is being retried.", None)
-        return task.done() and task.result()
+        return task.done() and not task.cancelled() and task.result()
+
+    def hurry(self) -> None:
+        """Let no answer's end wait for its being saved any more, on the pump's thread."""
+        self._hurry.set()
 
     def save_later(self, call: Callable[[], object], *, what: str) -> asyncio.Task[bool]:
         """Save in the background; not at all when too many saves are waiting already."""
@@ -66,9 +73,12 @@ class Saver:
         try:
             async for attempt in stamina.retry_context(on=_passes, attempts=None, timeout=None, wait_max=10.0):
                 with attempt:
-                    await loop.run_in_executor(self._threads, call)
+                    await asyncio.wrap_future(self._threads.submit(call), loop=loop)
         except SluiceError as error:
             _fail(what, "The store refuses it.", error)
+            return False
+        except Exception as fault:  # noqa: BLE001 - the boundary: a fault in a store costs the save, never the answer
+            _fail(what, "The store has a fault.", fault)
             return False
         return True
 
@@ -82,6 +92,7 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, SluiceError) and error.code == "storage_unavailable"
 
 
-def _fail(what: str, why: str, error: SluiceError | None) -> None:
-    code = error.code if error else "storage_unavailable"
-    entries.write(entries.SAVE_FAILED, f"{what}: {why}", severity=logging.ERROR, error_type=code)
+def _fail(what: str, why: str, error: Exception | None) -> None:
+    known = error.code if isinstance(error, SluiceError) else "internal_error" if error else "storage_unavailable"
+    unexpected = None if isinstance(error, SluiceError) else error
+    entries.write(entries.SAVE_FAILED, f"{what}: {why}", severity=logging.ERROR, error=unexpected, error_type=known)

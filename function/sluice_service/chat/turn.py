@@ -38,6 +38,7 @@ class Turn:
     claim: Claim | None = None
     wanted: Wanted | None = None
     max_tokens: int | None = None
+    request_bytes: int = 0
 
     @property
     def question(self) -> str:
@@ -109,18 +110,19 @@ class Chat:
 
     def _admit(self, turn: Turn) -> Lease:
         live_seconds = self._agent_clocks(turn.agent).total_seconds
-        try:
-            return self._quotas.acquire(turn.owner, turn.limits, turn.stream_id, live_seconds)
-        except LimitReached as refusal:
-            departed = self._registry.oldest_departed(turn.owner)
-            if refusal.code != "too_many_streams" or departed is None:
-                raise
-        # Nobody reads it any more, and somebody wants its place.
-        self._registry.end(departed, SluiceError("cancelled"), EVICT_SECONDS)
-        return self._quotas.acquire(turn.owner, turn.limits, turn.stream_id, live_seconds)
+        while True:
+            try:
+                return self._quotas.acquire(turn.owner, turn.limits, turn.stream_id, live_seconds)
+            except LimitReached as refusal:
+                departed = self._registry.oldest_departed(turn.owner)
+                if refusal.code != "too_many_streams" or departed is None:
+                    raise
+            # Nobody reads it any more, and somebody wants its place. Once only: it is not departed but ending then.
+            self._registry.end(departed, SluiceError("cancelled"), EVICT_SECONDS)
 
     def _begin(self, turn: Turn, dialect: Dialect, lease: Lease) -> Generation:
         try:
+            self._registry.require_room()
             prepared = self._conversations.prepare(turn.owner, turn.agent, turn.question, turn.wanted, turn.stream_id)
             generation = Generation(self._plan(turn, prepared, lease), dialect, self._registry.new_log(dialect.envelope))
             self._registry.start(generation)
@@ -139,6 +141,7 @@ class Chat:
             grace_seconds=turn.grace_seconds,
             claim=turn.claim,
             keeper=prepared.keeper,
+            request_bytes=turn.request_bytes,
             release=lease.release,
         )
 

@@ -46,10 +46,10 @@ class Claims:
                 first, promised = self._claimed.setdefault(claim.name, (claim, mine))
             if promised is mine:
                 return self._fulfil(claim, mine, start)
+            if first.digest != claim.digest:
+                raise SluiceError("idempotency_mismatch", param="Idempotency-Key")
             stream = promised.result()
             if not stream.failed:
-                if first.digest != claim.digest:
-                    raise SluiceError("idempotency_mismatch", param="Idempotency-Key")
                 return stream
             self.release(claim, stream)
 

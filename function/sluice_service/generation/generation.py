@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sluice_service.generation.attempts import Target, relay_first_that_answers
@@ -49,6 +49,8 @@ class Plan:
     grace_seconds: float | None
     claim: Claim | None = None
     keeper: Keeper | None = None
+    request_bytes: int = 0
+    """About how much memory the request takes, which is held until the end."""
     release: Callable[[], object] | None = None
     """Called when it has ended, just before its readers can know."""
 
@@ -66,12 +68,15 @@ class Generation:
         self.record = Record()
         self.log = log
         self.claim = plan.claim
+        self.request_bytes = plan.request_bytes
+        self.text_bytes = 0
         self._plan = plan
         self._dialect = dialect
         self._aborted_by: SluiceError | None = None
         self.opened = False
         self._finishing = False
         self._readers = 0
+        self._task: asyncio.Task[None] | None = None
         self._grace: asyncio.TimerHandle | None = None
 
     def start(self, on_end: Callable[["Generation"], object]) -> None:
@@ -79,12 +84,15 @@ class Generation:
         self._task = asyncio.create_task(self._run(), name=self.stream_id)
         self._task.add_done_callback(self._settle)
         self._task.add_done_callback(lambda _: on_end(self))
+        if self._aborted_by is not None:
+            self._task.cancel()
 
     def abort(self, error: SluiceError) -> None:
         """End it with this error, on the pump's thread; the upstream connection is closed first. No-op after the end."""
-        if self._aborted_by is None and not self._finishing and not self._task.done():
+        if self._aborted_by is None and not self._finishing and not self.log.ended:
             self._aborted_by = error
-            self._task.cancel()
+            if self._task is not None:
+                self._task.cancel()
 
     def closing_frames(self, error: SluiceError) -> Sequence[bytes]:
         """The frames that would end the stream with this error."""
@@ -112,7 +120,7 @@ class Generation:
     @property
     def departed(self) -> bool:
         """Whether it goes on for nobody, for the time of its grace."""
-        return self._grace is not None and not self.log.ended
+        return self._grace is not None and self._aborted_by is None and not self.log.ended
 
     def linger(self) -> None:
         """Somebody reads it on another instance: let the grace begin anew."""
@@ -136,14 +144,15 @@ class Generation:
 
     async def _relay(self, target: Target, watchdog: Watchdog) -> None:
         self.state = State.CONNECTING
+        self.record.forget_attempt()
         async with target.provider.stream(target.call) as batches:
             self.state = State.WAITING
             async for batch in batches:
-                if batch:
+                self._take(batch)
+                if batch and (self.record.began or self.record.finishes):
                     watchdog.heard()
-                    self._take(batch)
-                    if len(self.record.finish_reasons) >= target.call.choices:
-                        break
+                if len(self.record.finish_reasons) >= target.call.choices:
+                    break
             if not self.record.finished:
                 raise SluiceError("upstream_truncated")
             watchdog.stop()
@@ -160,7 +169,7 @@ class Generation:
                 self.record.note(event)
                 payloads.extend(self._dialect.encode(event))
             elif isinstance(event, Finish):
-                self.record.finishes.append(event)
+                self.record.finish(event)
             elif isinstance(event, Usage):
                 self.record.usage = event.usage
         if self.record.began or self.record.finishes:
@@ -210,4 +219,7 @@ class Generation:
     def _end(self, frames: Sequence[bytes]) -> None:
         if self._plan.release is not None:
             self._plan.release()
+        # It may be kept for its readers for a long time; the request is not.
+        self.text_bytes = len(self.record.text.encode("utf-8", "surrogatepass"))
+        self._plan = replace(self._plan, targets=(), keeper=None, release=None)
         self.log.end(frames)

@@ -60,6 +60,18 @@ class Record:
         """The answer's text (choice 0), so far."""
         return self._text.getvalue()
 
+    def finish(self, event: Finish) -> None:
+        """Keep a choice's end; the first one counts when it is told again."""
+        ended = {choice.get("index", 0) for finish in self.finishes for choice in finish.choices}
+        news = [choice for choice in event.choices if choice.get("index", 0) not in ended]
+        if news:
+            self.finishes.append(Finish(news))
+
+    def forget_attempt(self) -> None:
+        """Another upstream is asked: what the one before said of an end or of usage is not part of the answer."""
+        self.finishes.clear()
+        self.usage = None
+
     def note(self, delta: Delta) -> None:
         """Count one more piece of the answer."""
         now = time.monotonic()

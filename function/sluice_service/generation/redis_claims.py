@@ -47,10 +47,10 @@ class RedisClaims:
             if held is None:
                 continue
             holder = json.loads(held)
+            if not hmac.compare_digest(holder["digest"], claim.digest.hex()):
+                raise SluiceError("idempotency_mismatch", param="Idempotency-Key")
             stream = await self._find(holder["stream"])
             if stream is not None and not stream.failed:
-                if not hmac.compare_digest(holder["digest"], claim.digest.hex()):
-                    raise SluiceError("idempotency_mismatch", param="Idempotency-Key")
                 return stream
             if stream is None and time.monotonic() < deadline and await self._is_elsewhere(holder["instance"]):
                 await asyncio.sleep(POLL_SECONDS)

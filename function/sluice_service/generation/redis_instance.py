@@ -63,4 +63,13 @@ class RedisInstance:
 
 def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     # A context of its own: it belongs to no request, least of all to the one that came first.
-    return asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+    task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+    task.add_done_callback(_say_why)
+    return task
+
+
+def _say_why(task: asyncio.Task[None]) -> None:
+    """None of them ends by itself: one that did has a fault, and sharing stands still."""
+    if not task.cancelled():
+        message = "Sharing through Redis has stopped on this instance."
+        entries.write("sharing_stopped", message, severity=logging.ERROR, error=task.exception())

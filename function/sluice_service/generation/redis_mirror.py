@@ -7,13 +7,13 @@ from typing import Any
 from sluice_service.generation.base import Envelope, Log
 from sluice_service.generation.record import Record
 from sluice_service.generation.redis_keys import frames_key, unpacked
-from sluice_wire.errors import SluiceError
+from sluice_wire.errors import ERRORS, SluiceError
 
 
 class Mirror:
     """A Stream whose frames come out of Redis. Changed on the pump's thread only.
 
-    `ask` sends a word to the producing instance: `cancel`, or `reading` while somebody here reads.
+    `ask` sends a word to the producing instance: `cancelled`, or `reading` while somebody here reads.
     """
 
     claim = None
@@ -67,10 +67,11 @@ class Mirror:
             if b"payloads" not in fields:
                 continue
             self.opened = fields[b"opened"] == b"1"
+            self._lost = unpacked(fields[b"lost"])
             self.log.append(unpacked(fields[b"payloads"]))
             if b"closing" in fields:
                 code = fields[b"error"].decode()
-                self.record.error = SluiceError(code) if code else None
+                self.record.error = SluiceError(code if code in ERRORS else "internal_error") if code else None
                 self.log.end(unpacked(fields[b"closing"]))
 
     def lose(self) -> None:

@@ -63,7 +63,9 @@ class Publisher:
             if not self._dirty:
                 self._idle.set()
             await self._work.wait()
-            await asyncio.sleep(FLUSH_SECONDS)
+            # What is new is told at once: its reader may be back on another instance in no time.
+            if all(published.begun for published in self._dirty):
+                await asyncio.sleep(FLUSH_SECONDS)
             self._work.clear()
             dirty, self._dirty = list(self._dirty), {}
             try:
@@ -110,7 +112,12 @@ class Publisher:
         ended = generation.log.ended
         payloads, closing, published.cursor = generation.log.raw(published.cursor)
         if payloads or ended:
-            fields: dict[Any, Any] = {"payloads": packed(payloads), "opened": int(generation.opened)}
+            fields: dict[Any, Any] = {
+                "payloads": packed(payloads),
+                "opened": int(generation.opened),
+                # Rendered each time: in some dialects it carries the number of the frame that it would be.
+                "lost": packed(generation.closing_frames(SluiceError("producer_lost"))),
+            }
             if ended:
                 fields |= {"closing": packed(closing), "error": _code(generation)}
                 published.close()

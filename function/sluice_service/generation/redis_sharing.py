@@ -22,6 +22,9 @@ from sluice_wire.errors import SluiceError
 ANSWER_SECONDS = 5.0
 FLUSH_SECONDS = 1.0
 
+PUBLISHED_SECONDS = 0.2
+"""How long after its beginning a stream is surely known to the others."""
+
 Result = TypeVar("Result")
 
 
@@ -41,7 +44,12 @@ class RedisSharing:
         """Another instance's stream of this owner. Raises `storage_unavailable`."""
 
         async def find() -> Stream | None:
-            return await self._here().follower.find(stream_id)
+            follower = self._here().follower
+            found = await follower.find(stream_id)
+            if found is None:  # begun this instant, it may not be published yet
+                await asyncio.sleep(PUBLISHED_SECONDS)
+                found = await follower.find(stream_id)
+            return found
 
         try:
             stream = self._ask(find())

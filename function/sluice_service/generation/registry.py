@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -16,6 +17,9 @@ from sluice_wire.errors import SluiceError
 
 RETRY_AFTER_SECONDS = 1.0
 
+SHARED_SECONDS = 2.0
+"""How long to wait for what another instance has sent to a reader, but not yet shared."""
+
 MakeLog: TypeAlias = Callable[[Envelope, Callable[[int], object]], Log]
 """Makes a log that tells how many bytes it has grown by, each time."""
 
@@ -24,8 +28,9 @@ class Registry:
     """Generations by stream id, live ones and ended ones that can still be resumed.
 
     Changed on the pump's thread, but for the entry that `start` makes; looking up is one atomic read on any thread.
-    `max_log_bytes` bounds all logs together: the oldest ended one goes first, and with only live ones left a new
-    generation is refused. With `share` other instances know these streams, and theirs are found here.
+    `max_log_bytes` bounds all logs together, and what else is held for an answer: the oldest ended one goes first, and
+    with only live ones left a new generation is refused. With `share` other instances know these streams, and theirs are
+    found here.
     """
 
     def __init__(self, pump: Pump, make_log: MakeLog, max_log_bytes: int, resume_ttl_seconds: float) -> None:
@@ -38,6 +43,7 @@ class Registry:
         self._kept: dict[str, Generation] = {}
         self._ended: dict[str, asyncio.TimerHandle] = {}
         self._sharing: Sharing | None = None
+        self._draining: SluiceError | None = None
 
     @property
     def outlives_the_process(self) -> bool:
@@ -57,11 +63,17 @@ class Registry:
         self._log_bytes -= log.size_bytes
 
     def start(self, generation: Generation) -> None:
-        """Begin a generation. Raises `over_capacity` when live logs hold all the memory there is for logs."""
-        if self._log_bytes >= self._max_log_bytes and not self._ended:
-            raise SluiceError("over_capacity", retry_after_seconds=RETRY_AFTER_SECONDS)
+        """Begin a generation. Raises as `require_room`."""
+        self.require_room()
         self._kept[generation.stream_id] = generation
         self._pump.post(self._begin, generation)
+
+    def require_room(self) -> None:
+        """Raises `over_capacity` when live streams hold all the memory there is; `server_draining` when they are ended."""
+        if self._draining is not None:
+            raise self._draining
+        if self._log_bytes >= self._max_log_bytes and not self._ended:
+            raise SluiceError("over_capacity", retry_after_seconds=RETRY_AFTER_SECONDS)
 
     def claimed_or_started(self, claim: Claim, stream_id: str, start: Callable[[], Stream]) -> Stream:
         """What holds the claim, on any instance; otherwise the stream of this id that `start` returns.
@@ -120,8 +132,27 @@ class Registry:
         elif word == "reading":
             generation.linger()
 
+    @property
+    def live(self) -> int:
+        """How many generations have not ended, with or without a reader."""
+        return len(self._kept) - len(self._ended)
+
+    def caught_up(self, stream: Stream, cursor: int) -> bool:
+        """Whether the stream has reached a cursor; waited for, a little, when it comes from another instance.
+
+        A reader that comes straight from the producing instance may have more than has been shared yet.
+        """
+        if stream.stream_id not in self._kept and not stream.log.ended and stream.log.count < cursor:
+            reader = Reader(stream.log, cursor - 1)
+            deadline = time.monotonic() + SHARED_SECONDS
+            while stream.log.count < cursor and not stream.log.ended and time.monotonic() < deadline:
+                reader.wait(deadline - time.monotonic())
+            reader.close()
+        return stream.log.count >= cursor
+
     def abort_all(self, error: SluiceError) -> None:
-        """End every live generation with this error, on the pump's thread."""
+        """End every live generation with this error, and every further one, on the pump's thread."""
+        self._draining = error
         for generation in list(self._kept.values()):
             generation.abort(error)
 
@@ -131,7 +162,10 @@ class Registry:
             self._sharing.flush()
 
     def _begin(self, generation: Generation) -> None:
+        self._grew(generation.request_bytes)
         generation.start(self._end)
+        if self._draining is not None:
+            generation.abort(self._draining)
         if self._sharing is not None and generation.kept:
             self._sharing.publish(generation)
 
@@ -141,6 +175,7 @@ class Registry:
             self._drop(next(iter(self._ended)), "memory_needed")
 
     def _end(self, generation: Generation) -> None:
+        self._grew(generation.text_bytes - generation.request_bytes)
         loop = asyncio.get_running_loop()
         delay = self._resume_ttl_seconds if generation.kept else 0.0
         stream_id = generation.stream_id
@@ -150,6 +185,7 @@ class Registry:
         self._ended.pop(stream_id).cancel()
         generation = self._kept.pop(stream_id)
         self.release_log(generation.log)
+        self._log_bytes -= generation.text_bytes
         if generation.claim is not None:
             self._claims.release(generation.claim, generation)
         entries.write(

@@ -50,6 +50,7 @@ class Completions:
             parameters={name: value for name, value in body.items() if name not in OURS},
             grace_seconds=self.answers.grace_seconds if asked.stream or claim else None,
             claim=claim,
+            request_bytes=request.content_length or self.max_body_bytes,
             wanted=wanted_of(asked.conversation_id, claim, stream_id, with_history=False) if asked.store else None,
         )
 

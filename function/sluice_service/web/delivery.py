@@ -40,7 +40,10 @@ class Delivery:
 
         Begins at once, with `preamble` where there is one, and tells every failure as a frame.
         """
-        return _streamed(self._tail(stream, cursor, preamble), stream)
+        tail = self._tail(stream, cursor, preamble)
+        if not preamble:
+            tail.begin_at_once()
+        return _streamed(tail, stream)
 
     def plain(self, stream: Stream) -> Response:
         """The whole answer at once, by the same clocks, with the same departure and cancel."""

@@ -94,9 +94,9 @@ class EventSourceChat:
         if stream is None:
             raise SluiceError("not_found", path=f"/v1/streams/{stream_id}")
         cursor = int(place["frame"]) if place else 0
+        if not self.registry.caught_up(stream, cursor):
+            raise _unusable(f"Last-Event-ID is beyond frame {stream.log.count}, the last one there is.")
         ended, count = stream.log.ended, stream.log.count
-        if cursor > count:
-            raise _unusable(f"Last-Event-ID is beyond frame {count}, the last one there is.")
         if ended and cursor == count:
             return Response(status=204)
         return self.answers.delivery.resume(stream, cursor, b"" if cursor else first_id(stream_id))
@@ -105,9 +105,10 @@ class EventSourceChat:
         try:
             return self.registry.find(stream_id, ticket.principal.user)
         except SluiceError as error:
-            if error.code != "not_found":
-                raise
-            return None
+            # Without an id to resume from, a shared store that is out of reach is no reason not to begin.
+            if error.code == "not_found" or not request.headers.get("Last-Event-ID"):
+                return None
+            raise
 
     def _turn(self, ticket: Ticket, stream_id: str, agent: Agent, query: EventQuery, claim: Claim) -> Turn:
         message = _message(ticket, query)

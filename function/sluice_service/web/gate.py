@@ -10,6 +10,9 @@ OPEN_ENDPOINTS = frozenset({"health", "openapi"})
 TICKET_ENDPOINTS = frozenset({"chat_stream", "onboarding_stream"})
 """Their routes open the ticket in the address: EventSource can send no header."""
 
+WITHOUT_HEAD = TICKET_ENDPOINTS | {"stream"}
+"""GET routes that start or follow a stream: HEAD, which Flask adds to every GET, must not."""
+
 RETRY_AFTER_SECONDS = 1.0
 
 
@@ -21,6 +24,8 @@ def guard(app: Flask, keys: Keys) -> None:
         refused_with = exchange().refused_with
         if refused_with is not None:
             raise SluiceError(refused_with, retry_after_seconds=RETRY_AFTER_SECONDS)
+        if request.method == "HEAD" and request.endpoint in WITHOUT_HEAD:
+            raise SluiceError("method_not_allowed", method="HEAD", path=request.path)
         if request.endpoint not in OPEN_ENDPOINTS | TICKET_ENDPOINTS:
             g.principal = keys.authenticate(request.headers.get("Authorization"))
             exchange().know(user=g.principal.user, key=exchange().credentials)

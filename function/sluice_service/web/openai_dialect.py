@@ -67,5 +67,6 @@ class OpenAIDialect:
 
 
 def saved_json(saved: Saved) -> dict[str, Any]:
-    """Sluice's addition to OpenAI's objects: `{"conversation_id", "persisted"}`, and an onboarding agent's progress."""
-    return {"conversation_id": saved.conversation_id, "persisted": saved.persisted, **(saved.progress or {})}
+    """Sluice's addition to OpenAI's objects: where the answer was stored, if it was to be, and an onboarding's progress."""
+    where = {"conversation_id": saved.conversation_id, "persisted": saved.persisted}
+    return {**(where if saved.conversation_id is not None else {}), **(saved.progress or {})}

@@ -119,5 +119,6 @@ def _completed(choice: dict[str, Any]) -> dict[str, Any]:
     said = choice.pop("delta", {})
     message = {"role": "assistant", "content": None if INSTEAD_OF_TEXT & said.keys() else "", **said}
     for call in message.get("tool_calls") or ():
-        call.pop("index", None)
+        if isinstance(call, dict):
+            call.pop("index", None)
     return {**choice, "message": message}

@@ -32,10 +32,10 @@ class Streams:
         stream = self.registry.find(stream_id, principal().user)
         exchange().add_facts(lambda: {"resumed": True})
         cursor = _cursor()
+        if not self.registry.caught_up(stream, cursor):
+            raise _bad_cursor(f"it is beyond frame {stream.log.count}, the last one there is.")
         # Asked in this order: a stream that ends in between has only become longer.
         ended, count = stream.log.ended, stream.log.count
-        if cursor > count:
-            raise _bad_cursor(f"it is beyond frame {count}, the last one there is.")
         if ended and cursor == count:
             return Response(status=204)
         return self.delivery.resume(stream, cursor)

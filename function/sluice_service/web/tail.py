@@ -57,6 +57,10 @@ class Tail:
         """Wait for the first frame, the end or the client's departure, but no longer than one heartbeat."""
         self._heartbeat_due = not self._reader.wait(self._heartbeat_seconds)
 
+    def begin_at_once(self) -> None:
+        """Send a heartbeat first when there is no frame yet: the status line goes out with the first bytes."""
+        self._heartbeat_due = True
+
     def wait_for_end(self) -> bytes:
         """What there is once the log has ended, a plain answer's only frame; b"" when the client goes before."""
         while not (self._stream.log.ended or self._reader.departed):
@@ -72,6 +76,7 @@ class Tail:
             return preamble
         while not self._reader.departed:
             if data := self._reader.take():
+                self._heartbeat_due = False
                 return data
             if self._reader.at_end:
                 break

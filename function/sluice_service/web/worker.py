@@ -7,6 +7,7 @@ one that does not. With twelve unfinished bodies refused, /health took 24 s. Her
 import contextlib
 import socket
 import struct
+import threading
 import time
 from typing import Any
 
@@ -18,6 +19,12 @@ HEAD_TIMEOUT_SECONDS = 20
 LINGER_SECONDS = 2.0
 """How long to read on after the last byte was sent: closed with unread data, a connection is reset, the reply lost."""
 
+LINGERING_THREADS = 12
+"""How many threads may wait so at once: fewer than are in reserve, which /health lives on."""
+
+UNREAD_SECONDS = 0.1
+"""How long to wait for the rest of a body that was refused; gunicorn's 5 s would hold a thread each."""
+
 PIECE_BYTES = 1 << 16
 
 # A struct timeval. Where a Python time-out is set, as for the body, that one counts.
@@ -25,6 +32,8 @@ _RECEIVE_TIMEOUT = struct.pack("ll", HEAD_TIMEOUT_SECONDS, 0)
 
 # A struct linger: closing discards what is unsent and resets the connection.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+_lingering = threading.BoundedSemaphore(LINGERING_THREADS)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # an untyped base
@@ -35,8 +44,26 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # an untyped base
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _RECEIVE_TIMEOUT)
         kept: object = super().handle(conn)
         if not kept:
-            _linger(conn.sock)
+            _end(conn.sock)
         return kept
+
+    def _keepalive_after(self, conn: Any, keepalive: object) -> bool:
+        """Whether the connection can serve another request: not with a body that is not all there, refused unread."""
+        deadline = time.monotonic() + UNREAD_SECONDS
+        return bool(keepalive) and bool(conn.parser.finish_body(deadline=deadline))
+
+
+def _end(connection: socket.socket) -> None:
+    """Wait for the peer's own end where there is a place for that; reset it where too many are waited for already."""
+    if _lingering.acquire(blocking=False):
+        try:
+            _linger(connection)
+        finally:
+            _lingering.release()
+    else:
+        with contextlib.suppress(OSError):  # it may be gone already
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            connection.shutdown(socket.SHUT_RD)
 
 
 def _linger(connection: socket.socket) -> None:

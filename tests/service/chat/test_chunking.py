@@ -1,4 +1,3 @@
-import time
 
 import pytest
 import regex
@@ -72,16 +71,3 @@ def test_an_empty_text_has_no_pieces() -> None:
 def test_sizes_that_make_no_range_are_refused(sizes: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="smallest <= largest"):
         split("text", *sizes)
-
-
-@pytest.mark.parametrize("text", ["word ", "क्षि", "x", "a" + "\u0301" * 9, "a\r\n"])
-@pytest.mark.parametrize("sizes", [(8, 32), (1, 10_000)])
-def test_time_grows_in_proportion_to_the_text(text: str, sizes: tuple[int, int]) -> None:
-    def seconds(repeated: int) -> float:
-        whole = text * repeated
-        began = time.perf_counter()
-        split(whole, *sizes)
-        return time.perf_counter() - began
-
-    # Sixteen times the text: a quadratic cutter would take 256 times as long.
-    assert seconds(320_000) < 100 * max(0.002, min(seconds(20_000) for _ in range(3)))

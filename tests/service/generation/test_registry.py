@@ -43,10 +43,10 @@ def test_stream_that_cannot_be_resumed_goes_at_once(start: Start, registry: Regi
 
 
 def test_oldest_ended_log_makes_room_for_new_text(start: Start, registry: Registry) -> None:
-    first, second = (start(ScriptedProvider([delta("x" * 400_000), finish()]), grace=1.0) for _ in range(2))
+    first, second = (start(ScriptedProvider([delta("x" * 200_000), finish()]), grace=1.0) for _ in range(2))
     read_all(first)
     read_all(second)
-    third = start(ScriptedProvider([delta("x" * 400_000), finish()]), grace=1.0)
+    third = start(ScriptedProvider([delta("x" * 200_000), finish()]), grace=1.0)
     read_all(third)
     assert gone_within(registry, first.stream_id, 5)
     assert is_kept(registry, second.stream_id)
