@@ -27,6 +27,12 @@ HTTP = httpx.Client(timeout=30, verify=NO_TLS)
 HEADERS = {"Authorization": "Bearer alice-key"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _connections() -> Iterator[None]:
+    yield
+    HTTP.close()
+
+
 class Instances(NamedTuple):
     a: RunningFunction
     b: RunningFunction
