@@ -52,7 +52,7 @@ class OpenAIDialect:
         if isinstance(event, Finish):
             return (b'"choices":' + ascii_json(event.choices) + self._stored,)
         if isinstance(event, Saved):
-            self._stored = b',"sluice":' + ascii_json(saved_json(event))
+            self._stored = b',"sluice":' + ascii_json(told) if (told := saved_json(event)) else b""
         if isinstance(event, Usage) and self._include_usage:
             return (b'"choices":[],"usage":' + ascii_json(event.usage),)
         return ()

@@ -61,8 +61,8 @@ class PlainAnswer:
         body = {**self._head, "choices": choices}
         if self._usage is not None:
             body["usage"] = self._usage
-        if self._saved is not None:
-            body["sluice"] = saved_json(self._saved)
+        if self._saved is not None and (told := saved_json(self._saved)):
+            body["sluice"] = told
         return (ascii_json(body),)
 
     def failure(self, error: SluiceError) -> Sequence[bytes]:

@@ -79,10 +79,10 @@ class ModelList(Reply):
 
 
 class StoredAt(Reply):
-    """Sluice's addition to a stored answer; the last three are an onboarding agent's."""
+    """Sluice's addition: the first two for an answer that was to be stored, the last three from an onboarding agent."""
 
-    conversation_id: str | None
-    persisted: bool
+    conversation_id: str = ""
+    persisted: bool = False
     step: int = 0
     total: int = 0
     done: bool = False

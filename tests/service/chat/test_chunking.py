@@ -1,4 +1,3 @@
-
 import pytest
 import regex
 from hypothesis import given, settings
