@@ -92,6 +92,18 @@ def test_message_saved_again_replaces_the_first_in_its_place(
     assert saved.message_count == 3
 
 
+def test_late_partial_answer_does_not_replace_the_complete_one(
+    store: ConversationStore, user: str, conversation_id: str
+) -> None:
+    whole = message("1", "Hello", role="assistant")
+    store.append(user, conversation_id, "a", [whole], "t")
+
+    saved = store.append(user, conversation_id, "a", [replace(whole, content="Hel", status="partial")], "t")
+
+    assert all_messages(store, user, conversation_id) == [whole]
+    assert saved.message_count == 1
+
+
 def test_agent_and_title_are_those_of_the_first_turn(store: ConversationStore, user: str, conversation_id: str) -> None:
     first = store.append(user, conversation_id, "one", [message("1")], "First")
 

@@ -91,7 +91,7 @@ class AnswerKeeper:
                 reached.append(self._advance(self.advanced))
             self._keep(record, "complete")
 
-        saved = await self.saver.save(keep, what=f"The answer of {self.stream_id}")
+        saved = await self.saver.save(keep, what=f"The answer of {self.stream_id}", size_bytes=record.received_bytes)
         conversation_id = self.wanted.conversation_id if self.wanted else None
         progress = onboarding.standing(self.agent, reached[-1]) if reached else None
         return Saved(conversation_id, saved, progress)
@@ -99,7 +99,8 @@ class AnswerKeeper:
     def interrupted(self, record: Record) -> None:
         """Store what there is; an onboarding does not move on."""
         if self.wanted is not None:
-            self.saver.save_later(lambda: self._keep(record, "partial"), what=f"What there is of {self.stream_id}")
+            what = f"What there is of {self.stream_id}"
+            self.saver.save_later(lambda: self._keep(record, "partial"), what=what, size_bytes=record.received_bytes)
 
     def _keep(self, record: Record, status: Status) -> None:
         if self.wanted is not None:

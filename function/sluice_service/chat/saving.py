@@ -21,7 +21,8 @@ FLUSH_SECONDS = 1.0
 """How long the end of the process may wait for what is unsaved."""
 
 MAX_PENDING = 2_000
-"""Saves under way at once; beyond them the store is given up on, not the process."""
+MAX_PENDING_BYTES = 32 << 20
+"""Saves under way at once, and the text that waits in them; beyond that the store is given up on, not the process."""
 
 
 class Saver:
@@ -31,11 +32,11 @@ class Saver:
         self._pump = pump
         self._threads = DaemonThreads(STORE_THREADS)
         self._hurry = asyncio.Event()
-        self._pending: set[asyncio.Task[bool]] = set()
+        self._pending: dict[asyncio.Task[bool], int] = {}
 
-    async def save(self, call: Callable[[], object], *, what: str) -> bool:
+    async def save(self, call: Callable[[], object], *, what: str, size_bytes: int = 0) -> bool:
         """Whether `call` succeeded within SAVE_SECONDS; if not, it is tried on in the background."""
-        task = self.save_later(call, what=what)
+        task = self.save_later(call, what=what, size_bytes=size_bytes)
         hurried = asyncio.ensure_future(self._hurry.wait())
         await asyncio.wait({task, hurried}, timeout=SAVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
@@ -47,13 +48,13 @@ class Saver:
         """Let no answer's end wait for its being saved any more, on the pump's thread."""
         self._hurry.set()
 
-    def save_later(self, call: Callable[[], object], *, what: str) -> asyncio.Task[bool]:
-        """Save in the background; not at all when too many saves are waiting already."""
-        if len(self._pending) >= MAX_PENDING:
+    def save_later(self, call: Callable[[], object], *, what: str, size_bytes: int = 0) -> asyncio.Task[bool]:
+        """Save in the background; not at all when too much is waiting already. `size_bytes` is what `call` holds."""
+        if len(self._pending) >= MAX_PENDING or sum(self._pending.values()) + size_bytes > MAX_PENDING_BYTES:
             return asyncio.create_task(_given_up(what))
         task = asyncio.create_task(self._until_saved(call, what))
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
+        self._pending[task] = size_bytes
+        task.add_done_callback(self._pending.pop)
         return task
 
     def flush(self) -> None:
@@ -63,7 +64,7 @@ class Saver:
     async def _flush(self) -> None:
         if self._pending:
             await asyncio.wait(self._pending, timeout=FLUSH_SECONDS)
-        for task in self._pending:
+        for task in list(self._pending):
             task.cancel()
         if self._pending:
             _fail("Answers", f"{len(self._pending)} could not be saved before the process ended.", None)

@@ -75,6 +75,7 @@ class Generation:
         self._aborted_by: SluiceError | None = None
         self.opened = False
         self._finishing = False
+        self._tail: asyncio.Timeout | None = None
         self._readers = 0
         self._task: asyncio.Task[None] | None = None
         self._grace: asyncio.TimerHandle | None = None
@@ -89,7 +90,10 @@ class Generation:
 
     def abort(self, error: SluiceError) -> None:
         """End it with this error, on the pump's thread; the upstream connection is closed first. No-op after the end."""
-        if self._aborted_by is None and not self._finishing and not self.log.ended:
+        if self._finishing:
+            if self._tail is not None:
+                self._tail.reschedule(asyncio.get_running_loop().time())
+        elif self._aborted_by is None and not self.log.ended:
             self._aborted_by = error
             if self._task is not None:
                 self._task.cancel()
@@ -138,8 +142,6 @@ class Generation:
             )
         finally:
             watchdog.stop()
-        # From here on the answer is whole: no clock and no departure can undo it.
-        self._finishing = True
         await self._finish()
 
     async def _relay(self, target: Target, watchdog: Watchdog) -> None:
@@ -156,11 +158,13 @@ class Generation:
             if not self.record.finished:
                 raise SluiceError("upstream_truncated")
             watchdog.stop()
-            # The answer is whole: a tail that fails or is slow costs the usage, nothing else.
+            # The answer is whole: no clock and no departure can undo it, and a tail that fails costs the usage alone.
+            self._finishing = True
             with contextlib.suppress(SluiceError, TimeoutError):
-                async with asyncio.timeout(TAIL_SECONDS):
+                async with asyncio.timeout(TAIL_SECONDS) as self._tail:
                     async for batch in batches:
                         self._take(batch)
+            self._tail = None
 
     def _take(self, batch: Sequence[Event]) -> None:
         payloads: list[bytes] = []

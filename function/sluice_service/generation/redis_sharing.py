@@ -40,13 +40,13 @@ class RedisSharing:
         """Let the other instances follow it, on the pump's thread."""
         self._here().publisher.publish(generation)
 
-    def find(self, stream_id: str, owner: str) -> Stream | None:
-        """Another instance's stream of this owner. Raises `storage_unavailable`."""
+    def find(self, stream_id: str, owner: str, *, patient: bool) -> Stream | None:
+        """Another instance's stream of this owner, looked for twice if `patient`. Raises `storage_unavailable`."""
 
         async def find() -> Stream | None:
             follower = self._here().follower
             found = await follower.find(stream_id)
-            if found is None:  # begun this instant, it may not be published yet
+            if found is None and patient:  # begun this instant, it may not be published yet
                 await asyncio.sleep(PUBLISHED_SECONDS)
                 found = await follower.find(stream_id)
             return found

@@ -63,9 +63,10 @@ class Registry:
         self._log_bytes -= log.size_bytes
 
     def start(self, generation: Generation) -> None:
-        """Begin a generation. Raises as `require_room`."""
+        """Begin a generation. Raises as `require_room`, and for an id that stands here already: a ticket's other turn."""
         self.require_room()
-        self._kept[generation.stream_id] = generation
+        if self._kept.setdefault(generation.stream_id, generation) is not generation:
+            raise SluiceError("over_capacity", retry_after_seconds=RETRY_AFTER_SECONDS)
         self._pump.post(self._begin, generation)
 
     def require_room(self) -> None:
@@ -100,11 +101,14 @@ class Registry:
             self._claims.release(claim, stream)
         return stream
 
-    def find(self, stream_id: str, owner: str) -> Stream:
-        """The caller's own stream. Raises `not_found` for any other, so that ids cannot be probed."""
+    def find(self, stream_id: str, owner: str, *, patient: bool = True) -> Stream:
+        """The caller's own stream. Raises `not_found` for any other, so that ids cannot be probed.
+
+        `patient`: one that another instance may only just have begun is waited for.
+        """
         stream: Stream | None = self._kept.get(stream_id)
         if stream is None and self._sharing is not None:
-            stream = self._sharing.find(stream_id, owner)
+            stream = self._sharing.find(stream_id, owner, patient=patient)
         if stream is None or stream.owner != owner or stream.heartbeat is None:
             raise SluiceError("not_found", path=f"/v1/streams/{stream_id}")
         return stream
@@ -117,10 +121,7 @@ class Registry:
     def end(self, stream: Stream, error: SluiceError, timeout_seconds: float) -> None:
         """End a stream with this error and wait for its end, for a bounded time. Not for the pump's thread."""
         self._pump.post(stream.abort, error)
-        reader = Reader(stream.log, stream.log.count)
-        while not stream.log.ended and reader.wait(timeout_seconds):
-            reader.take()
-        reader.close()
+        _wait_until(stream, lambda: stream.log.ended, timeout_seconds)
 
     def hear(self, word: str, stream_id: str) -> None:
         """What another instance says of a stream of this one, on the pump's thread: `cancelled` or `reading`."""
@@ -143,11 +144,7 @@ class Registry:
         A reader that comes straight from the producing instance may have more than has been shared yet.
         """
         if stream.stream_id not in self._kept and not stream.log.ended and stream.log.count < cursor:
-            reader = Reader(stream.log, cursor - 1)
-            deadline = time.monotonic() + SHARED_SECONDS
-            while stream.log.count < cursor and not stream.log.ended and time.monotonic() < deadline:
-                reader.wait(deadline - time.monotonic())
-            reader.close()
+            _wait_until(stream, lambda: stream.log.ended or stream.log.count >= cursor, SHARED_SECONDS)
         return stream.log.count >= cursor
 
     def abort_all(self, error: SluiceError) -> None:
@@ -196,3 +193,12 @@ class Registry:
             stream_id=stream_id,
             log_bytes=generation.log.size_bytes,
         )
+
+
+def _wait_until(stream: Stream, reached: Callable[[], bool], timeout_seconds: float) -> None:
+    """Wait, on a request's thread, for what only the stream's growth or end can bring."""
+    reader = Reader(stream.log, stream.log.count)
+    deadline = time.monotonic() + timeout_seconds
+    while not reached() and (left := deadline - time.monotonic()) > 0 and reader.wait(left):
+        reader.take()
+    reader.close()

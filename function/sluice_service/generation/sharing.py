@@ -14,8 +14,11 @@ class Sharing(Protocol):
         """Let the other instances follow it, on the pump's thread, which never waits for them."""
         ...
 
-    def find(self, stream_id: str, owner: str) -> Stream | None:
-        """Another instance's stream of this owner, with all that it has so far. Raises `storage_unavailable`."""
+    def find(self, stream_id: str, owner: str, *, patient: bool) -> Stream | None:
+        """Another instance's stream of this owner, with all that it has so far. Raises `storage_unavailable`.
+
+        `patient`: look again a little later, for it may have begun this instant.
+        """
         ...
 
     def claim(self, claim: Claim, stream_id: str) -> Stream | None:

@@ -89,8 +89,8 @@ class ConversationStore(Protocol):
 
         Creates the conversation when nobody has the id; not with None as title, so that an answer cannot bring back a
         conversation that was deleted while the model wrote it. A message whose id is there already replaces that one in
-        its place: saving again doubles nothing, and `partial` can become `complete`. Raises `not_found` for another
-        user's conversation, or one that had to exist, and `request_too_large` for more text than MAX_APPEND_BYTES.
+        its place: saving again doubles nothing, and `partial` can become `complete`, never the reverse. Raises `not_found`
+        for another user's conversation, or one that had to exist, and `request_too_large` for more than MAX_APPEND_BYTES.
         """
         ...
 

@@ -60,7 +60,7 @@ class FirestoreStore:
             transcript = Transcript(calls, conversation_id)
             found = calls.documents(
                 [transcript.document, *{transcript.message(message.id) for message in messages}],
-                [*documents.CONVERSATION_FIELDS, "deleting", "sequence", "pieces"],
+                [*documents.CONVERSATION_FIELDS, "deleting", "sequence", "pieces", "status"],
             )
             snapshot = found.pop(transcript.document.path)
             known = transcript.owned(snapshot, user) or begun(user, conversation_id, agent, title, now)

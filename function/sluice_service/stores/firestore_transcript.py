@@ -81,6 +81,8 @@ class Transcript:
         """
         for message in {message.id: message for message in messages}.values():
             before = _fields(held[self.message(message.id).path])
+            if before.get("status") == "complete" and message.status == "partial":
+                continue
             sequence = before.get("sequence", count + 1)
             self.write(batch, sequence, message, before.get("pieces", 0))
             count = max(count, sequence)

@@ -42,6 +42,7 @@ ON CONFLICT (conversation, id) DO UPDATE SET
     finish_reason = excluded.finish_reason, stream_id = excluded.stream_id,
     time_to_first_token_ms = excluded.time_to_first_token_ms, generation_ms = excluded.generation_ms,
     content = excluded.content
+WHERE NOT (messages.status = 'complete' AND excluded.status = 'partial')
 RETURNING sequence
 """
 
@@ -81,8 +82,8 @@ class SqliteStore:
             known = _find(connection, user, conversation_id) or begun(user, conversation_id, agent, title, now)
             count = known.message_count
             for message in messages:
-                (sequence,) = connection.execute(_PUT_MESSAGE, _parameters(conversation_id, count + 1, message)).fetchone()
-                count = max(count, sequence)
+                written = connection.execute(_PUT_MESSAGE, _parameters(conversation_id, count + 1, message)).fetchone()
+                count = max(count, *(written or (count,)))
             return _put(connection, replace(known, updated=now, message_count=count))
 
     def recent(self, user: str, conversation_id: str, max_messages: int, max_characters: int) -> list[Message]:

@@ -103,7 +103,8 @@ class EventSourceChat:
 
     def _opened(self, ticket: Ticket, stream_id: str) -> Stream | None:
         try:
-            return self.registry.find(stream_id, ticket.principal.user)
+            resuming = bool(request.headers.get("Last-Event-ID"))
+            return self.registry.find(stream_id, ticket.principal.user, patient=resuming)
         except SluiceError as error:
             # Without an id to resume from, a shared store that is out of reach is no reason not to begin.
             if error.code == "not_found" or not request.headers.get("Last-Event-ID"):

@@ -39,13 +39,29 @@ _lingering = threading.BoundedSemaphore(LINGERING_THREADS)
 class Worker(ThreadWorker):  # type: ignore[misc]  # an untyped base
     """`gunicorn.config.WorkerClass.default = "sluice_service.web.worker.Worker"`."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._served: set[socket.socket] = set()
+
     def handle(self, conn: Any) -> object:
         """Serve one request in this thread; what is returned says whether the connection is kept."""
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _RECEIVE_TIMEOUT)
-        kept: object = super().handle(conn)
-        if not kept:
-            _end(conn.sock)
-        return kept
+        connection: socket.socket = conn.sock
+        self._served.add(connection)
+        try:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _RECEIVE_TIMEOUT)
+            kept: object = super().handle(conn)
+            if not kept:
+                _end(connection)
+            return kept
+        finally:
+            self._served.discard(connection)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Stop, when every request has ended: what threads still wait for are clients that have not asked anything."""
+        super().handle_exit(sig, frame)
+        for connection in list(self._served):
+            with contextlib.suppress(OSError):  # it may be closed by now
+                connection.shutdown(socket.SHUT_RD)
 
     def _keepalive_after(self, conn: Any, keepalive: object) -> bool:
         """Whether the connection can serve another request: not with a body that is not all there, refused unread."""

@@ -1,7 +1,9 @@
 """One generation: its frames, its ends, its clocks, its upstreams."""
 
+import gc
 import json
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -97,6 +99,32 @@ def test_answer_whose_tail_hangs_or_fails_is_whole_all_the_same(start: Start) ->
     assert frames(read_all(failing))[-1] == "[DONE]"
     hanging = start(ScriptedProvider([delta("a"), finish(), HANG]))
     assert frames(read_all(hanging))[-1] == "[DONE]"
+
+
+def test_abort_after_the_last_word_costs_the_usage_alone(start: Start, pump: Pump) -> None:
+    generation = start(ScriptedProvider([delta("a"), finish(), HANG]))
+    reader = Reader(generation.log, 1)
+    assert reader.wait(5)
+    pump.post(generation.abort, SluiceError("server_draining"))
+    began = time.monotonic()
+    assert frames(read_all(generation))[-1] == "[DONE]"
+    assert time.monotonic() - began < 1.5
+
+
+def test_finish_told_twice_is_one_finish(start: Start) -> None:
+    generation = start(ScriptedProvider([delta("a"), finish(), finish("length"), USAGE]))
+    reasons = [f["choices"][0]["finish_reason"] for f in frames(read_all(generation)) if f != "[DONE]" and f["choices"]]
+    assert reasons == [None, None, "stop"]
+
+
+def test_ended_generation_holds_no_request(start: Start) -> None:
+    provider = ScriptedProvider([delta("a"), finish()])
+    generation = start(provider, grace=60.0)
+    read_all(generation)
+    asked = weakref.ref(provider)
+    del provider
+    gc.collect()
+    assert asked() is None
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,27 @@ def test_idle_server_exits_at_once_and_an_answer_about_to_finish_finishes(shared
     assert function.process.returncode == 0
 
 
+def test_half_a_request_does_not_hold_up_the_exit(shared_upstream: ScriptedUpstream) -> None:
+    with function_over(shared_upstream) as function, socket.create_connection(("127.0.0.1", function.port)) as half:
+        half.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n")
+        httpx.get(f"{function.url}/health")
+        began = terminate(function)
+        function.process.wait(9)
+    assert time.monotonic() - began < 9
+    assert function.process.returncode == 0
+
+
+def test_stream_in_its_grace_is_ended_and_told(shared_upstream: ScriptedUpstream) -> None:
+    shared_upstream.script = [STREAM_HEAD, chunk("a"), HANG]
+    with function_over(shared_upstream) as function, function.client() as http:
+        with http.stream("POST", PATH, json=body("x")) as reply:
+            next(reply.iter_raw())
+        terminate(function)
+        function.wait_for_log("error_occurred.*server_draining", seconds=9)
+        function.process.wait(9)
+    assert function.process.returncode == 0
+
+
 def test_health_tells_the_truth_until_the_end(shared_upstream: ScriptedUpstream) -> None:
     shared_upstream.script = [STREAM_HEAD, HANG]
     with function_over(shared_upstream) as function, function.client() as http:
