@@ -40,6 +40,8 @@ def function(upstream_port: int) -> Iterator[tuple[int, int]]:
         port: int = probe.getsockname()[1]
     settings = {
         "API_KEYS": json.dumps(keys),
+        "STREAMS_PER_USER": "10000",
+        "MESSAGES_PER_HOUR": "100000",
         "OPENAI_API_KEY": "none",
         "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
     }

@@ -17,6 +17,10 @@ object, OpenAI's with four additions (`reason`, `action`, `retryable`, `correlat
            "reason": "why", "action": "what to do", "retryable": false, "correlation_id": "…"}}
 ```
 
+The simple API (`/chat` and its EventSource routes) tells an error as `{"error": "what happened", "detail": "why, and what to
+do", "correlation_id": "…", "code": "…"}`; inside a stream the same object is the last frame, with `sequence`,
+`"is_final": true` and `"status": "error"`.
+
 Where trying again cannot help, the response says `x-should-retry: false`, which the OpenAI SDKs obey. Names in
 `{braces}` are filled in. What a model's provider said is in the log, never in the error.
 

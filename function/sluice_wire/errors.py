@@ -160,8 +160,8 @@ _KINDS = (
     ErrorKind(
         "invalid_credentials", 401, False, _AUTH,
         "The API key is not valid here.",
-        "It does not match any key that this service knows.",
-        "Check the key for missing characters, or ask whoever runs this service for a new one.",
+        "It is none that this service knows; or, in an address, the ticket is spent, expired or for another route.",
+        "Check the key for missing characters, or ask for a new one; a new ticket comes from POST /v1/tickets.",
     ),
     ErrorKind(
         "permission_denied", 403, False, _PERMISSION,
@@ -215,7 +215,7 @@ _KINDS = (
         "not_found", 404, False, _NOT_FOUND,
         "There is nothing at {path}.",
         "No route has that address, or what it names has expired, never existed or belongs to another key.",
-        "Check the address: OpenAI clients want a base URL that ends in /v1.",
+        "Check the address and the id in it. OpenAI clients want a base URL that ends in /v1.",
     ),
     ErrorKind(
         "method_not_allowed", 405, False, _REQUEST,

@@ -161,6 +161,11 @@ def no_such_conversation(conversation_id: str) -> SluiceError:
     return SluiceError("not_found", path=f"/v1/conversations/{conversation_id}")
 
 
+def no_such_message(conversation_id: str, message_id: str) -> SluiceError:
+    """`not_found`, for a message that the conversation does not hold."""
+    return SluiceError("not_found", path=f"message {message_id} of /v1/conversations/{conversation_id}")
+
+
 def begun(user: str, conversation_id: str, agent: str, title: str | None, now: float) -> Conversation:
     """A new conversation, still empty. Raises `not_found` when it has no title, and so had to exist."""
     if title is None:

@@ -18,7 +18,7 @@ from sluice_service.stores.base import (
     Page,
     Progress,
     begun,
-    no_such_conversation,
+    no_such_message,
     require_appendable,
 )
 from sluice_service.stores.firestore_calls import Calls, Firestore, Snapshot
@@ -209,7 +209,7 @@ def _up_to(user: str, conversation_id: str, message_id: str, calls: Calls) -> tu
     reference = transcript.message(message_id)
     last = calls.documents([reference], ["sequence"], snapshot.read_time)[reference.path]
     if not last.exists:
-        raise no_such_conversation(conversation_id)
+        raise no_such_message(conversation_id, message_id)
     return snapshot.read_time, replace(conversation, message_count=last.get("sequence"))
 
 

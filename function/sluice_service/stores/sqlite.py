@@ -19,6 +19,7 @@ from sluice_service.stores.base import (
     Progress,
     begun,
     no_such_conversation,
+    no_such_message,
     require_appendable,
 )
 from sluice_service.stores.sqlite_connections import Connections
@@ -153,7 +154,7 @@ class SqliteStore:
                 "SELECT sequence FROM messages WHERE conversation = ? AND id = ?", (conversation_id, storable(message_id))
             ).fetchone()
             if last is None:
-                raise no_such_conversation(conversation_id)
+                raise no_such_message(conversation_id, message_id)
             now, (count,) = self._clock(), last
             fork = replace(source, id=uuid.uuid4().hex, created=now, updated=now, message_count=count)
             connection.execute(_COPY_MESSAGES, (fork.id, conversation_id, count))

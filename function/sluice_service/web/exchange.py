@@ -17,6 +17,9 @@ from sluice_service.telemetry.trace import trace_from
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+SIMPLE_ROUTES = ("/chat", "/chat/stream", "/chat/onboarding-stream")
+"""Where errors have the simple API's shape. Not below them: an OpenAI client without /v1 asks at /chat/completions."""
+
 ENVIRON_KEY = "sluice.exchange"
 
 _SANE_TOKEN = re.compile(r"[\x21-\x7e]{1,128}")
@@ -87,7 +90,7 @@ def exchange_of(environ: "WSGIEnvironment") -> Exchange:
         user_agent=_without(credentials, environ.get("HTTP_USER_AGENT", "")),
         credentials=credentials,
         refused_with=None,
-        error_shape="simple" if environ.get("PATH_INFO", "").startswith("/chat") else "openai",
+        error_shape="simple" if environ.get("PATH_INFO") in SIMPLE_ROUTES else "openai",
         connection=environ.get("gunicorn.socket"),
     )
 
