@@ -246,3 +246,11 @@ def started(*arguments: str, **more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [*SLUICE, *arguments], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment(**more), text=True
     )
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_options_count_on_either_side_of_the_command(before: bool) -> None:
+    options = ["--url", "http://127.0.0.1:9", "--json"]
+    result = sluice(*options, "ask", "hi") if before else sluice("ask", *options, "hi")
+    assert result.returncode == 3
+    assert "connection_refused" in result.stdout

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     if options.command == "key":
         return _mint_key(options)
     connection = _connection(parser, options, environment)
-    if options.command is None and sys.stdin.isatty() and sys.stdout.isatty():
+    if options.command is None and sys.stdin and sys.stdin.isatty() and sys.stdout.isatty():
         from sluice_tui.app import run
 
         return run(connection)
@@ -61,25 +61,30 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     return _ask(prompt, connection, as_json=options.json)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _common() -> argparse.ArgumentParser:
+    """The options that stand before or after a command. Made anew for each parser: set_defaults would change shared ones."""
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--url", help="an OpenAI-compatible server; without one the local function is started")
     common.add_argument("--api-key", help="the key to it; better given as SLUICE_API_KEY, where no process list shows it")
     common.add_argument("--agent", help="the agent, or model, to talk to; the server's first by default")
     common.add_argument("--json", action="store_true", help="ask: print one JSON event a line")
+    return common
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sluice",
         description="Chat with an AI model in the terminal. Without a command: the chat on the whole screen.",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[common],
+        parents=[_common()],
     )
     parser.add_argument("--version", action="version", version=f"sluice {__version__}")
     parser.set_defaults(command=None, words=[], url=None, api_key=None, agent=None, json=False)
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     ask = commands.add_parser(
         "ask",
-        parents=[common],
+        parents=[_common()],
         help="ask one question and print the answer",
         description="Ask one question and print the answer. Standard input, if it is no terminal, follows the words.",
         epilog=_EXIT_CODES,
