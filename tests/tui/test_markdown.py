@@ -184,3 +184,15 @@ async def test_a_table_grows_row_by_row(app: ChatApp, server: FakeOpenAI) -> Non
 
         assert "3" in shown(app)
         assert not [cell for cell in app.screen.query("TableCells > *") if cell.tooltip]
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("[bank](https://bank.example) and [https://bank.example](https://evil.example)", "(https://evil.example)"),
+        ("[a](https://a.example) [b](https://b.example)", "(https://b.example)"),
+        ("<https://xn--80ak6aa92e.com/>", "(https://xn--80ak6aa92e.com/)"),
+    ],
+)
+def test_every_link_shows_its_own_target(rendering: Rendering, source: str, target: str) -> None:
+    assert target in texts(rendering, source)

@@ -103,7 +103,7 @@ class Api:
                 trust_env=remote,
                 verify=remote or no_certificates(),
             )
-        except (ImportError, ValueError, OSError) as error:
+        except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
             raise client_error("environment_unusable", problem=error) from error
 
     async def aclose(self) -> None:

@@ -6,7 +6,10 @@ import signal
 import time
 from typing import ClassVar
 
+import rich
 from platformdirs import user_state_path
+from rich.segment import Segments
+from rich.traceback import Traceback
 from textual.app import App
 from textual.binding import Binding, BindingType
 
@@ -39,6 +42,13 @@ class ChatApp(App[None]):
     TITLE = "Sluice"
     CSS_PATH = "app.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f1", "help", "Help", priority=True)]
+
+    def _fatal_error(self) -> None:
+        """Textual's own, but without the locals of every frame, which hold keys and messages."""
+        self.bell()
+        traceback = Traceback(show_locals=False, width=None, suppress=[rich])
+        self._exit_renderables.append(Segments(self.console.render(traceback, self.console.options)))
+        self._close_messages_no_wait()
 
     def __init__(self, connection: Connection, records: Records | None = None) -> None:
         super().__init__()

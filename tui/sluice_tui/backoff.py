@@ -57,7 +57,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return float(text)
     try:
         date: datetime = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     # A date without a zone is in GMT: the header knows no other.
     wait: float = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()

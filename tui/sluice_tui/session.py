@@ -11,6 +11,9 @@ from typing import Any
 from sluice_wire.errors import ErrorReport
 from sluice_wire.events import Delta, Event, Finish, Usage
 
+MAX_TOKENS = 2**53
+"""What a server states beyond this is no count of tokens."""
+
 MIN_SPAN_SECONDS = 0.05
 """An answer that came faster has no pace worth telling."""
 
@@ -105,7 +108,7 @@ class Turn:
     def measures(self, now: float) -> Measures:
         """Times and counts, up to the end or to now."""
         stated = self.usage.get("completion_tokens")
-        exact = isinstance(stated, int) and not isinstance(stated, bool)
+        exact = isinstance(stated, int) and not isinstance(stated, bool) and 0 <= stated <= MAX_TOKENS
         tokens = int(stated) if exact and stated is not None else self._chunks
         return Measures(
             first_token_ms=None if self._first_at is None else (self._first_at - self.started_at) * 1000,

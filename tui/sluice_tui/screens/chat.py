@@ -189,6 +189,8 @@ class ChatScreen(Screen[None]):
 
     @on(ErrorPanel.Retry)
     async def _retry(self, message: ErrorPanel.Retry) -> None:
+        if self._session.active:
+            return
         self._prompt.focus()
         await message.panel.remove()
         if not self._session.turns:

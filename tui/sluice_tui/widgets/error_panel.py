@@ -31,6 +31,7 @@ class ErrorPanel(Vertical, can_focus=True):
     def __init__(self, report: ErrorReport) -> None:
         super().__init__()
         self.report = report
+        self._settled = False
 
     def compose(self) -> ComposeResult:
         """The parts, each on its own lines, and the buttons. The panel takes the keys, so the buttons take no focus."""
@@ -47,13 +48,16 @@ class ErrorPanel(Vertical, can_focus=True):
 
     def settle(self) -> None:
         """Leave it as a record."""
+        self._settled = True
         self.can_focus = False
         self.query(".hint, #retry").set(display=False)
 
     @on(Button.Pressed, "#retry")
     def action_retry(self) -> None:
-        """Ask for another try."""
-        self.post_message(self.Retry(self))
+        """Ask for another try, once: two presses may come before the panel is gone."""
+        if not self._settled:
+            self._settled = True
+            self.post_message(self.Retry(self))
 
     @on(Button.Pressed, "#copy")
     def action_copy(self) -> None:

@@ -11,6 +11,8 @@ Deliberate differences from Textual's Markdown:
 * While an answer streams, a cursor stands behind its last character.
 """
 
+from urllib.parse import unquote
+
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
@@ -79,25 +81,32 @@ def _make_inert(state: StateCore) -> None:
         if token.type in ("fence", "code_block"):
             token.info = _language(token.info)
         elif token.children:
-            token.children = [shown for child in token.children for shown in _shown(child, token.children)]
+            token.children = [
+                shown for place, child in enumerate(token.children) for shown in _shown(child, token.children[:place])
+            ]
 
 
-def _shown(child: Token, siblings: list[Token]) -> list[Token]:
+def _shown(child: Token, before: list[Token]) -> list[Token]:
     child.content = inert(child.content)
     if child.type == "image":
         return [_text(f"{child.content} ({inert(str(child.attrs['src']))})".lstrip())]
     if child.type == "link_close":
-        return [*_target(child, siblings), child]
+        return [*_target(before), child]
     return [child]
 
 
-def _target(close: Token, siblings: list[Token]) -> list[Token]:
-    """The target of the link that ends here, as text; nothing where the text is the target."""
-    end = siblings.index(close)
-    start = max(index for index in range(end) if siblings[index].type == "link_open")
-    target = inert(str(siblings[start].attrs["href"]))
-    text = "".join(token.content for token in siblings[start:end])
-    return [] if siblings[start].info == "auto" or target == text else [_text(f" ({target})")]
+def _target(before: list[Token]) -> list[Token]:
+    """The target of the link that ends after these tokens, as text; nothing where the text is the target."""
+    # From the end: tokens are compared by value, and one link's brackets are equal to another's.
+    start = max(index for index, token in enumerate(before) if token.type == "link_open")
+    target = inert(str(before[start].attrs["href"]))
+    text = "".join(token.content for token in before[start:])
+    return [] if _is_same_address(text, target) else [_text(f" ({target})")]
+
+
+def _is_same_address(text: str, target: str) -> bool:
+    """Whether the text is the target, but for percent-encoding or a scheme that was added: never another host."""
+    return any(unquote(target) == unquote(scheme + text) for scheme in ("", "http://", "https://", "mailto:"))
 
 
 def _language(info: str) -> str:
