@@ -74,3 +74,7 @@ def test_retry_after_as_a_date_is_the_time_until_then(seconds: int) -> None:
 @given(st.none() | st.text() | st.sampled_from(["-1", "1.5", "soon", "9" * 4000, "٣"]))
 def test_what_is_no_retry_after_asks_for_nothing(value: str | None) -> None:
     assert retry_after(value, NOW) is None or (value or "").strip().isdigit()
+
+
+def test_retry_after_in_a_year_that_no_calendar_has_says_nothing() -> None:
+    assert retry_after("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", NOW) is None

@@ -64,14 +64,10 @@ class Connection:
         """The line, opened if it is not, or if the local function has died since. Raises ClientError."""
         if self._lost():
             await self._hang_up()
-        opening = self._opening = self._opening or asyncio.create_task(self._open())
-        try:
-            # Others may wait for it too: who is cancelled goes alone.
-            return await asyncio.shield(opening)
-        except ClientError:
-            if self._opening is opening:
-                self._opening = None
-            raise
+        if self._opening is None or _has_failed(self._opening):
+            self._opening = asyncio.create_task(self._open())
+        # Others may wait for it too: who is cancelled goes alone.
+        return await asyncio.shield(self._opening)
 
     async def aclose(self) -> None:
         """Close what is open, and end the local function."""
@@ -111,3 +107,8 @@ class Connection:
         opening.cancel()
         with suppress(asyncio.CancelledError, ClientError):
             await (await opening).api.aclose()
+
+
+def _has_failed(opening: "asyncio.Task[Line]") -> bool:
+    """Whether it ended without a line, heard by anybody or not."""
+    return opening.done() and (opening.cancelled() or opening.exception() is not None)

@@ -74,8 +74,8 @@ class Records:
     def _by_age(self) -> list[Path]:
         """The newest first; those too old are removed."""
         ages: dict[Path, float] = {}
-        with suppress(OSError):
-            for path in self._folder.iterdir():
+        for path in self._folder.glob("*"):
+            with suppress(OSError):  # another terminal may have dropped its own meanwhile
                 ages[path] = time.time() - path.stat().st_mtime
                 if ages[path] > MAX_AGE_SECONDS:
                     path.unlink(missing_ok=True)
