@@ -191,6 +191,7 @@ async def test_a_table_grows_row_by_row(app: ChatApp, server: FakeOpenAI) -> Non
     [
         ("[bank](https://bank.example) and [https://bank.example](https://evil.example)", "(https://evil.example)"),
         ("[a](https://a.example) [b](https://b.example)", "(https://b.example)"),
+        ("[https://bank.test/@evil.test](https://bank.test%2F@evil.test)", "(https://bank.test%2F@evil.test)"),
         ("<https://xn--80ak6aa92e.com/>", "(https://xn--80ak6aa92e.com/)"),
     ],
 )

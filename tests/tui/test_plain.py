@@ -1,5 +1,6 @@
 """`sluice ask`: what it writes, and what it leaves with."""
 
+import fcntl
 import io
 import json
 import os
@@ -7,14 +8,17 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from typing import IO
 
 import pytest
 
 from sluice_tui.cli import main
 from sluice_wire.errors import SluiceError
 from sluice_wire.version import __version__
+from tests.support.waiting import until
 from tests.tui.fake_openai import BROKEN, DONE, HANG, FakeOpenAI, Reply, chunk, frame, whole
 from tests.tui.processes import SLUICE
 
@@ -254,3 +258,23 @@ def test_options_count_on_either_side_of_the_command(before: bool) -> None:
     result = sluice(*options, "ask", "hi") if before else sluice("ask", *options, "hi")
     assert result.returncode == 3
     assert "connection_refused" in result.stdout
+
+
+def test_ctrl_c_while_the_question_is_still_being_read_is_130() -> None:
+    process = subprocess.Popen(
+        [*SLUICE, "ask", "--url", "http://127.0.0.1:9"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    )
+    assert process.stdin is not None
+    process.stdin.write(b"half a question")
+    process.stdin.flush()
+    until(lambda: _unread_bytes(process.stdin) == 0, "the question is being read")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+
+
+def _unread_bytes(pipe: IO[bytes] | None) -> int:
+    assert pipe is not None
+    unread = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
+    return int.from_bytes(unread, sys.byteorder)

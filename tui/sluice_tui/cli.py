@@ -55,7 +55,12 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         from sluice_tui.app import run
 
         return run(connection)
-    prompt = _prompt(options.words)
+    try:
+        prompt = _prompt(options.words)
+    except KeyboardInterrupt:
+        from sluice_tui.plain import ExitCode
+
+        return ExitCode.INTERRUPTED
     if not prompt.strip():
         parser.error("there is nothing to ask: give a prompt as arguments or on standard input")
     return _ask(prompt, connection, as_json=options.json)

@@ -106,7 +106,14 @@ def _target(before: list[Token]) -> list[Token]:
 
 def _is_same_address(text: str, target: str) -> bool:
     """Whether the text is the target, but for percent-encoding or a scheme that was added: never another host."""
-    return any(unquote(target) == unquote(scheme + text) for scheme in ("", "http://", "https://", "mailto:"))
+    return any(_read(scheme + text) == _read(target) for scheme in ("", "http://", "https://", "mailto:"))
+
+
+def _read(address: str) -> tuple[str, str]:
+    """The scheme and host as they stand, and what follows them decoded: `%2F` in a host is no slash."""
+    scheme, separator, rest = address.partition("://")
+    host_end = next((place for place, character in enumerate(rest) if character in "/?#"), len(rest))
+    return scheme + separator + rest[:host_end], unquote(rest[host_end:])
 
 
 def _language(info: str) -> str:
