@@ -3,11 +3,13 @@
 import json
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,8 +22,8 @@ PATH = "/v1/chat/completions"
 
 
 @contextmanager
-def function_over(upstream: ScriptedUpstream) -> Iterator[RunningFunction]:
-    environment = {"OPENAI_API_KEY": "sk-up", "OPENAI_BASE_URL": upstream.url, "HEARTBEAT_SECONDS": "0.5"}
+def function_over(upstream: ScriptedUpstream, **more: str) -> Iterator[RunningFunction]:
+    environment = {"OPENAI_API_KEY": "sk-up", "OPENAI_BASE_URL": upstream.url, "HEARTBEAT_SECONDS": "0.5", **more}
     with running_function(environment) as function:
         yield function
 
@@ -112,6 +114,25 @@ def test_idle_server_exits_at_once_and_an_answer_about_to_finish_finishes(shared
         assert last_event(raw) == "[DONE]"
         function.process.wait(4)
     assert function.process.returncode == 0
+
+
+def test_answer_in_the_middle_of_a_save_ends_whole_and_unsaved(shared_upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    shared_upstream.script = answer(*["word "] * 14, pause=0.2)
+    database = tmp_path / "conversations.db"
+    with function_over(shared_upstream, CONVERSATIONS=f"sqlite:///{database}") as function, function.client() as http:
+        with http.stream("POST", PATH, json={**body("x"), "store": True}) as reply:
+            pieces = reply.iter_raw()
+            raw = next(pieces)
+            lock = sqlite3.connect(database, isolation_level=None)
+            lock.execute("BEGIN EXCLUSIVE")
+            began = terminate(function)
+            raw += b"".join(pieces)
+        function.process.wait(10)
+        exited = time.monotonic() - began
+        lock.close()
+    assert last_event(raw) == "[DONE]"
+    assert b'"persisted":false' in raw
+    assert exited < 9
 
 
 def test_half_a_request_does_not_hold_up_the_exit(shared_upstream: ScriptedUpstream) -> None:
