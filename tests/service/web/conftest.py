@@ -9,7 +9,7 @@ from tests.support.scripted_upstream import ScriptedUpstream, answer
 
 CLOCKS = {
     "FIRST_TOKEN_TIMEOUT_SECONDS": "2",
-    "IDLE_TIMEOUT_SECONDS": "1",
+    "IDLE_TIMEOUT_SECONDS": "2",
     "TIMEOUT_SECONDS": "8",
     "HEARTBEAT_SECONDS": "0.5",
     "RESUME_GRACE_SECONDS": "0",

@@ -1,7 +1,9 @@
 """POST /v1/chat/completions: what a client sees, over real sockets."""
 
 import json
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ from tests.support.scripted_upstream import (
     USAGE,
     Script,
     ScriptedUpstream,
+    Step,
     answer,
     chunk,
     response,
@@ -131,10 +134,20 @@ def test_tool_calls_and_reasoning_pass_through_unchanged(function: RunningFuncti
 def test_first_token_is_delivered_while_upstream_is_still_talking(
     function: RunningFunction, upstream: ScriptedUpstream
 ) -> None:
-    upstream.script = [*answer("first")[:3], HANG]
+    seen = threading.Event()
+
+    def script(_: Any) -> Iterator[Step]:
+        yield from answer("first")[:3]
+        # Upstream goes on only when the client has what came so far.
+        yield chunk(" second") if seen.wait(10) else HANG
+        yield from answer("third")[2:]
+
+    upstream.script = script  # type: ignore[assignment]
     with function.client() as client, client.stream("POST", PATH, json=request(stream=True)) as reply:
-        assert any("first" in line for line in reply.iter_lines())
-        assert not upstream.calls[0].closed.is_set()
+        lines = reply.iter_lines()
+        assert any("first" in line for line in lines)
+        seen.set()
+        assert "data: [DONE]" in list(lines)
 
 
 FAILURES: list[tuple[str, Script, int, str]] = [
