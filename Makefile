@@ -40,9 +40,7 @@ serve: $(READY) ## Start only the function, on http://127.0.0.1:8080
 
 test: $(READY) clients ## Run every test and check the coverage
 	@$(RUN)/coverage erase
-	@# Real servers on a loaded machine can miss a deadline: what fails is run once more, alone, and said to have been.
-	@$(RUN)/coverage run -m pytest -n 2 --dist loadgroup || { echo "== once more, alone: what has failed"; \
-		$(RUN)/coverage run -m pytest --last-failed --last-failed-no-failures none; }
+	@$(RUN)/coverage run -m pytest -n 2 --dist loadgroup
 	@$(RUN)/coverage combine --quiet
 	@$(RUN)/python tools/check_coverage.py
 
