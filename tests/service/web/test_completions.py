@@ -93,7 +93,7 @@ def test_stream_flag_decides_the_response_format(function: RunningFunction, upst
 
 
 def test_only_data_lines_and_comments_are_sent(function: RunningFunction, upstream: ScriptedUpstream) -> None:
-    upstream.script = [*answer("Hello")[:3], 0.7, *answer(" you")[2:]]
+    upstream.script = [*answer("Hello")[:3], 1.4, *answer(" you")[2:]]
     with function.client() as client:
         raw = client.post(PATH, json=request(stream=True)).text
     assert {line[:6] for line in raw.split("\n") if line} == {"data: ", ": ping"}
@@ -179,9 +179,9 @@ def test_errors_before_the_stream_are_json_with_their_status(
     upstream.script = script
     with function.client() as client:
         reply = client.post(PATH, json=request(stream=streamed))
-    # A silence longer than one heartbeat, if only before another attempt, starts the stream: then it is told inside.
+    # A silence longer than one heartbeat starts the stream: what fails later is told inside it.
     if reply.status_code == 200:
-        assert code in {"first_token_timeout", "upstream_unavailable", "upstream_overloaded"}
+        assert code == "first_token_timeout"
         error = json.loads(Decoder().feed(reply.content)[-1].data)["error"]
     else:
         assert reply.status_code == status
@@ -239,7 +239,7 @@ def test_refused_connection_is_unavailable(function: RunningFunction, upstream: 
 def test_silence_before_the_first_token_is_filled_with_heartbeats(
     function: RunningFunction, upstream: ScriptedUpstream
 ) -> None:
-    upstream.script = [STREAM_HEAD, 1.3, *answer("late")[1:]]
+    upstream.script = [STREAM_HEAD, 1.6, *answer("late")[1:]]
     with function.client() as client, client.stream("POST", PATH, json=request(stream=True)) as reply:
         pieces = reply.iter_raw()
         started = time.monotonic()
