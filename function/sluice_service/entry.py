@@ -30,6 +30,8 @@ def _serve_with(settings: Settings) -> None:
     gunicorn.config.WorkerConnections.default = settings.threads + SPARE_CONNECTIONS
     gunicorn.config.WorkerClass.default = "sluice_service.web.worker.Worker"
     gunicorn.config.LoggerClass.default = "sluice_service.telemetry.server_log.ServerLogger"
+    # It would listen at ~/.gunicorn, which a container's user cannot write; nobody talks to it here.
+    gunicorn.config.ControlSocketDisable.default = True
 
 
 def _log_with(settings: Settings) -> None:

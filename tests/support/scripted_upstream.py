@@ -79,8 +79,13 @@ class ScriptedUpstream:
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
+    def port(self) -> int:
+        port: int = self._server.getsockname()[1]
+        return port
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.getsockname()[1]}/v1"
+        return f"http://127.0.0.1:{self.port}/v1"
 
     def close(self) -> None:
         # shutdown wakes the thread that accepts; close alone would leave it there
