@@ -31,7 +31,8 @@ async def ask(api: Api, question: str = "hi", turn: Turn | None = None) -> str:
         aclosing(read(response, AnswerDecoder(response.correlation_id))) as events,
     ):
         async for event in events:
-            turn.take(event, 0)
+            if isinstance(event, Delta | Finish | Usage):
+                turn.take(event, 0)
     return turn.text
 
 

@@ -86,6 +86,8 @@ class FakeOpenAI:
 
     def __init__(self) -> None:
         self.models: list[dict[str, Any]] = [{"id": "fake", "object": "model"}]
+        self.base = "/v1"
+        """Where the API lies; nothing is anywhere else."""
         self.models_gate = threading.Event()
         self.models_gate.set()
         self.script: Sequence[Step] = whole("Hello", " world")
@@ -117,7 +119,7 @@ class FakeOpenAI:
 
     @property
     def completions(self) -> list[Received]:
-        return [request for request in self.received if request.path.endswith("/chat/completions")]
+        return [request for request in self.received if request.path == f"{self.base}/chat/completions"]
 
     @property
     def paths(self) -> list[str]:
@@ -134,11 +136,13 @@ class FakeOpenAI:
         try:
             if reply := self.replies.get(handler.path):
                 _send(handler, reply)
+            elif not handler.path.startswith(f"{self.base}/") or (not self.base and handler.path.startswith("/v1/")):
+                _send(handler, Reply(404, "404 page not found", "text/plain"))
             elif handler.path.endswith("/cancel"):
                 _send(handler, Reply(200, {"object": "stream"}))
             elif handler.path.startswith("/v1/streams/"):
                 self._answer(handler, self.resumptions.pop(0))
-            elif handler.path == "/v1/models":
+            elif handler.path == f"{self.base}/models":
                 assert self.models_gate.wait(WAIT_SECONDS)
                 _send(handler, Reply(200, {"object": "list", "data": self.models}))
             else:

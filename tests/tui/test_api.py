@@ -2,7 +2,9 @@
 
 import pytest
 
-from sluice_tui.api import Agent, Api, Asked, Endpoint, base_url
+from sluice_tui.addresses import base_url
+from sluice_tui.agents import Agent
+from sluice_tui.api import Api, Asked, Endpoint
 from tests.tui.asking import KEY, ask
 from tests.tui.fake_openai import HANG, FakeOpenAI, chunk, whole
 

@@ -328,7 +328,7 @@ async def test_a_server_that_does_not_stream_is_asked_plainly_from_then_on(
         (Reply(200, {"choices": [5]}), "answer_truncated"),
         (Reply(200, {"choices": [{"message": 5, "finish_reason": "stop"}]}), "invalid_stream"),
         (Reply(200, {"choices": [{"message": {"content": "a"}}]}), "answer_truncated"),
-        (Reply(200, {"error": {"message": "boom"}, "choices": []}), "unknown"),
+        (Reply(200, {"error": {"message": "boom"}, "choices": []}), "answer_failed"),
         (refusal("model_not_found"), "model_not_found"),
     ],
 )

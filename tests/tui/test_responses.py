@@ -10,7 +10,7 @@ from tests.tui.fake_openai import FakeOpenAI, Reply
 
 REFUSALS: dict[str, tuple[Reply, str]] = {
     "401 with nothing": (Reply(401, ""), "credentials_refused"),
-    "403 with HTML": (Reply(403, "<html>no</html>", "text/html"), "credentials_refused"),
+    "403 with HTML": (Reply(403, "<html>no</html>", "text/html"), "identity_refused"),
     "404 with HTML": (Reply(404, "<html>no</html>", "text/html"), "not_an_api"),
     "500 with HTML": (Reply(500, "<html>oh</html>", "text/html"), "server_error"),
     "502 from a proxy": (Reply(502, "Bad gateway", "text/plain"), "server_error"),
@@ -18,7 +18,7 @@ REFUSALS: dict[str, tuple[Reply, str]] = {
     "200 with HTML": (Reply(200, "<html>hello</html>", "text/html"), "not_an_api"),
     "200 with JSON": (Reply(200, {"hello": "world"}), "not_an_api"),
     "a redirection": (Reply(302, "", headers={"location": "https://elsewhere.test/v1"}), "redirected"),
-    "an error in words": (Reply(404, {"error": "model 'x' not found"}), "not_an_api"),
+    "an error in words": (Reply(404, {"error": "model 'x' not found"}), "request_refused"),
     "JSON without end": (Reply(500, "[" * 100_000), "server_error"),
     "a huge error": (Reply(500, b'{"error": "' + b"x" * (3 << 20) + b'"}'), "server_error"),
     "an encoding that is a lie": (Reply(500, b"no gzip", headers={"content-encoding": "gzip"}), "invalid_stream"),

@@ -40,6 +40,7 @@ def test_content_accumulation_invariant(texts: list[str], ascii_only: bool, data
 
     for start, end in pairwise(cuts):
         for event in decoder.feed(wire[start:end]):
+            assert isinstance(event, Delta | Finish | Usage)
             turn.take(event, 0)
     decoder.end()
 

@@ -17,10 +17,11 @@ SOME_THEN: dict[str, tuple[list[Step], str]] = {
     "holds no JSON": (["some", b"data: {nonsense\n\n"], "invalid_stream"),
     "holds another shape": (["some", frame([1, 2])], "invalid_stream"),
     "is nested without end": (["some", b"data: " + b"[" * 100_000 + b"\n\n"], "invalid_stream"),
-    "holds another server's error": (["some", frame({"error": {"message": "boom"}})], "unknown"),
+    "holds another server's error": (["some", frame({"error": {"message": "boom"}})], "answer_failed"),
+    "holds an error at its top": (["some", frame({"object": "error", "message": "boom", "code": 500})], "answer_failed"),
     "holds an error in words": (["some", frame({"error": "boom"})], "answer_failed"),
     "holds an odd error": (["some", frame({"error": 5})], "answer_failed"),
-    "ends for an error": (["some", chunk(finish_reason="error")], "error"),
+    "ends for an error": (["some", chunk(finish_reason="error")], "answer_failed"),
 }
 
 

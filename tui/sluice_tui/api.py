@@ -14,92 +14,96 @@ from typing import Any, Self
 
 import httpx
 
-from sluice_tui.errors import client_error
-from sluice_tui.responses import MAX_ANSWER_BYTES, correlation_id, json_body, not_an_api, refusal
+from sluice_tui.addresses import needs_environment, origin, other_base_url
+from sluice_tui.agents import Agent, listed
+from sluice_tui.errors import ClientError, client_error, told_by_server
+from sluice_tui.foreign_errors import openai_error
+from sluice_tui.identity import IdentityTokens, usual_sources
+from sluice_tui.responses import MAX_ANSWER_BYTES, correlation_id, is_page, json_body, not_an_api, refusal
 from sluice_tui.transport import Timeouts, no_certificates, translated
 from sluice_wire.version import __version__
 
 CANCEL_SECONDS = 3.0
 
+_NO_ROUTE = (404, 405)
+_UNPROCESSABLE = (400, 422)
 _EVENTS = {"Accept": "text/event-stream"}
 _STREAM_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an API is (`url` as OpenAI's clients take it, ending in /v1 as a rule) and the key to it."""
+    """Where an API is (`url` as OpenAI's clients take it, ending in /v1 as a rule) and the key to it.
+
+    `iam` says that Cloud Run checks a Google identity before it.
+    """
 
     url: str
     api_key: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """One of the models that a server offers; name and description are "" where it only has an id."""
-
-    id: str
-    name: str = ""
-    description: str = ""
-
-    @property
-    def title(self) -> str:
-        """What to call it."""
-        return self.name or self.id
+    iam: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked of a model; sent again under the same `key` (Idempotency-Key) it is the same question."""
+    """What is asked of a model; sent again under the same `key` (Idempotency-Key) it is the same question.
+
+    With `store` the turn is kept by the server: in `conversation_id`, or in a new conversation where that is None.
+    """
 
     model: str
     messages: Sequence[Mapping[str, str]]
     key: str
+    store: bool = False
+    conversation_id: str | None = None
 
     @classmethod
-    def new(cls, model: str, messages: Sequence[Mapping[str, str]]) -> Self:
+    def new(
+        cls, model: str, messages: Sequence[Mapping[str, str]], *, store: bool = False, conversation_id: str | None = None
+    ) -> Self:
         """A question that was not asked before."""
-        return cls(model, messages, uuid.uuid4().hex)
+        return cls(model, messages, uuid.uuid4().hex, store, conversation_id)
+
+    def body(self, **how: Any) -> bytes:
+        """As OpenAI's JSON."""
+        stored: dict[str, Any] = {"store": True} if self.store else {}
+        if self.store and self.conversation_id is not None:
+            stored["metadata"] = {"conversation_id": self.conversation_id}
+        body = {"model": self.model, "messages": self.messages, **stored, **how}
+        # UTF-8 has no lone surrogates, and servers refuse them; a question mark stands for each.
+        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerBytes:
     """The body of a completion stream as it arrives, and the id that the server's log knows it by.
 
-    `stream_id` is what it can be resumed and cancelled by, "" where the server does not say.
+    `stream_id` is what it can be resumed and cancelled by, "" where the server does not say. `whole` is the JSON of an
+    answer that a server sent in one piece though a stream was asked for; then there are no pieces.
     """
 
     pieces: AsyncIterator[bytes]
     correlation_id: str
     stream_id: str = ""
-
-
-def base_url(url: str) -> str:
-    """An address as a person gives it, as a base URL: a bare host gets the usual /v1.
-
-    Raises ValueError when it is not an http or https address.
-    """
-    try:
-        parsed = httpx.URL(url.strip())
-    except httpx.InvalidURL as error:
-        raise ValueError(str(error)) from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError("it must start with http:// or https:// and name a host")
-    if parsed.userinfo:
-        raise ValueError("it must not hold a password; the key goes into SLUICE_API_KEY")
-    return str(parsed.copy_with(path=parsed.path.rstrip("/") or "/v1", query=None, fragment=None))
+    whole: Any = None
 
 
 class Api:
-    """A client of one endpoint. Use it on one event loop, and close it. Making it may raise ClientError."""
+    """A client of one endpoint. Use it on one event loop, and close it. Making it may raise ClientError.
+
+    Where an address has no such route it is tried once with /v1, or without it, and what answers is kept as `url`.
+    """
 
     def __init__(self, endpoint: Endpoint, timeouts: Timeouts | None = None) -> None:
         self.url = endpoint.url
+        self._other_url: str | None = other_base_url(endpoint.url)
+        self._states_usage = True
         self._timeouts = timeouts or Timeouts()
-        remote = _needs_environment(endpoint.url)
+        remote = needs_environment(endpoint.url)
         try:
             self._client = httpx.AsyncClient(
                 timeout=httpx.Timeout(self._timeouts.read, connect=self._timeouts.connect),
                 headers=_headers(endpoint.api_key),
+                auth=IdentityTokens(origin(endpoint.url), usual_sources()) if endpoint.iam else None,
                 trust_env=remote,
                 verify=remote or no_certificates(),
             )
@@ -111,16 +115,17 @@ class Api:
         await self._client.aclose()
 
     async def models(self) -> list[Agent]:
-        """The models on offer, in the server's order. Raises ClientError."""
-        with self._translated():
-            async with self._client.stream("GET", f"{self.url}/models") as response:
-                body = await json_body(response)
+        """The models on offer, in the server's order. Raises ClientError, `models_unlisted` where it has no such list."""
+        async with self._response("GET", "/models") as response:
+            body = await json_body(response)
+        if response.status_code in _NO_ROUTE and openai_error(body) is not None:
+            raise client_error("models_unlisted", url=self.url)
         if not response.is_success:
             raise refusal(self.url, response, body)
-        listed = body.get("data") if isinstance(body, dict) else None
-        if not isinstance(listed, list):
+        agents = listed(body)
+        if agents is None:
             raise not_an_api(self.url, response)
-        return [_agent(model) for model in listed if isinstance(model, dict) and isinstance(model.get("id"), str)]
+        return agents
 
     @asynccontextmanager
     async def completion(self, asked: Asked) -> AsyncIterator[AnswerBytes]:
@@ -128,9 +133,17 @@ class Api:
 
         Raises ClientError, on entering and while the bytes are read.
         """
-        with self._translated():
-            async with self._post(asked, asked.key, stream=True, stream_options={"include_usage": True}) as response:
+        async with self._post(asked, asked.key, stream=True, **self._usage()) as response:
+            if response.status_code not in _UNPROCESSABLE or not self._states_usage:
                 yield await self._stream(response)
+                return
+            body = await json_body(response)
+        if "stream_options" not in json.dumps(body):
+            raise refusal(self.url, response, body)
+        # Servers that check strictly and are older than this option, such as Mistral's once was.
+        self._states_usage = False
+        async with self._post(asked, asked.key, stream=True) as response:
+            yield await self._stream(response)
 
     @asynccontextmanager
     async def resumed(self, stream_id: str, after: int) -> AsyncIterator[AnswerBytes | None]:
@@ -138,45 +151,93 @@ class Api:
 
         Raises ClientError like `completion`.
         """
-        address, cursor = f"{self.url}/streams/{stream_id}", {"starting_after": after}
-        with self._translated():
-            async with self._client.stream("GET", address, params=cursor, headers=_EVENTS) as response:
-                yield None if response.status_code == httpx.codes.NO_CONTENT else await self._stream(response)
+        cursor = {"starting_after": after}
+        async with self._response("GET", f"/streams/{stream_id}", params=cursor, headers=_EVENTS) as response:
+            yield None if response.status_code == httpx.codes.NO_CONTENT else await self._stream(response)
 
     async def plain(self, asked: Asked) -> Any:
         """One answer in one piece: the JSON of a `chat.completion`, unchecked. Raises ClientError."""
         # Another body is another request: what a server keeps under the key may be a stream.
-        with self._translated():
-            async with self._post(asked, f"{asked.key}-plain", stream=False) as response:
-                body = await json_body(response, MAX_ANSWER_BYTES)
+        async with self._post(asked, f"{asked.key}-plain", stream=False) as response:
+            body = await json_body(response, MAX_ANSWER_BYTES)
         if not response.is_success:
             raise refusal(self.url, response, body)
         return body
 
+    async def call(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
+        """Any other route below the base URL: the JSON that it answers with, None for no content. Raises ClientError."""
+        async with self._response(method, path, params=query, json=body) as response:
+            told = await json_body(response)
+        if not response.is_success:
+            raise refusal(self.url, response, told)
+        if told is None and response.status_code != httpx.codes.NO_CONTENT:
+            raise not_an_api(self.url, response)
+        return told
+
     async def cancel(self, stream_id: str) -> None:
         """End a stream on the server: nobody wants it any more. It is tried once, and waited for CANCEL_SECONDS."""
-        with suppress(httpx.HTTPError, TimeoutError):
+        with suppress(httpx.HTTPError, ClientError, TimeoutError):
             async with asyncio.timeout(CANCEL_SECONDS):
                 await self._client.post(f"{self.url}/streams/{stream_id}/cancel")
 
+    def _usage(self) -> dict[str, Any]:
+        return {"stream_options": {"include_usage": True}} if self._states_usage else {}
+
     def _post(self, asked: Asked, key: str, **how: Any) -> AbstractAsyncContextManager[httpx.Response]:
-        body = {"model": asked.model, "messages": asked.messages, **how}
-        # UTF-8 has no lone surrogates, and servers refuse them; a question mark stands for each.
-        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, **(_EVENTS if how["stream"] else {})}
-        return self._client.stream("POST", f"{self.url}/chat/completions", content=content, headers=headers)
+        return self._response("POST", "/chat/completions", content=asked.body(**how), headers=headers)
+
+    @asynccontextmanager
+    async def _response(self, method: str, path: str, **how: Any) -> AsyncIterator[httpx.Response]:
+        """A response with its body unread, and closed at the end."""
+        with self._translated():
+            response = await self._sent(method, self.url + path, **how)
+            try:
+                if response.status_code in _NO_ROUTE and (other := await self._sent_elsewhere(method, path, **how)):
+                    await response.aclose()
+                    response = other
+                elif response.is_success:
+                    self._other_url = None
+                yield response
+            finally:
+                await response.aclose()
+
+    async def _sent(self, method: str, address: str, **how: Any) -> httpx.Response:
+        return await self._client.send(self._client.build_request(method, address, **how), stream=True)
+
+    async def _sent_elsewhere(self, method: str, path: str, **how: Any) -> httpx.Response | None:
+        """The response of the other address that may be meant; None where there is no such route either."""
+        if self._other_url is None:
+            return None
+        url, self._other_url = self._other_url, None
+        response = await self._sent(method, url + path, **how)
+        if response.status_code in _NO_ROUTE or is_page(response):
+            await response.aclose()
+            return None
+        self.url = url
+        return response
 
     async def _stream(self, response: httpx.Response) -> AnswerBytes:
-        """The response's body, once it is sure that it is a stream."""
+        """The response's body, once it is sure that it is a stream, or an answer in one piece."""
         if not response.is_success:
             raise refusal(self.url, response, await json_body(response))
+        logged_as = correlation_id(response)
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            raise not_an_api(self.url, response)
+            return AnswerBytes(_nothing(), logged_as, whole=await self._whole(response))
         stream_id = response.headers.get("x-stream-id", "")
         known = stream_id if _STREAM_ID.fullmatch(stream_id) else ""
         # Only Sluice names its streams, and only Sluice is never silent for long.
         silence = self._timeouts.silence if known else None
-        return AnswerBytes(self._pieces(response, silence), correlation_id(response), known)
+        return AnswerBytes(self._pieces(response, silence), logged_as, known)
+
+    async def _whole(self, response: httpx.Response) -> Any:
+        """The JSON of a server that does not heed `stream`, or that tells of an error with the status of success."""
+        body = await json_body(response, MAX_ANSWER_BYTES)
+        if isinstance(body, dict) and body.get("choices"):
+            return body
+        if openai_error(body) is not None:
+            raise told_by_server(body, client_error("answer_failed", correlation_id=correlation_id(response)))
+        raise not_an_api(self.url, response)
 
     async def _pieces(self, response: httpx.Response, silence_seconds: float | None) -> AsyncIterator[bytes]:
         pieces, logged_as = response.aiter_bytes(), correlation_id(response)
@@ -199,22 +260,12 @@ class Api:
             raise translated(error, self.url, self._timeouts, correlation_id) from error
 
 
-def _needs_environment(url: str) -> bool:
-    """Whether proxies and certificates from the environment count: on this machine without TLS neither has a part."""
-    parsed = httpx.URL(url)
-    return parsed.scheme == "https" or parsed.host not in ("127.0.0.1", "::1", "localhost")
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield
 
 
 def _headers(api_key: str | None) -> list[tuple[bytes, bytes]]:
     """As bytes: a key is hashed by its UTF-8 bytes and may hold any of them. httpx never shows this header's value."""
     headers = [(b"User-Agent", f"sluice/{__version__}".encode())]
     return [*headers, (b"Authorization", b"Bearer " + api_key.encode("utf-8", "replace"))] if api_key else headers
-
-
-def _agent(model: dict[str, Any]) -> Agent:
-    name, description = model.get("name"), model.get("description")
-    return Agent(
-        id=model["id"],
-        name=name if isinstance(name, str) else "",
-        description=description if isinstance(description, str) else "",
-    )

@@ -155,7 +155,8 @@ def _mint_key(options: argparse.Namespace) -> int:
 def _connection(
     parser: argparse.ArgumentParser, options: argparse.Namespace, environment: Mapping[str, str]
 ) -> "Connection":
-    from sluice_tui.api import Endpoint, base_url
+    from sluice_tui.addresses import base_url
+    from sluice_tui.api import Endpoint
     from sluice_tui.connection import Connection
     from sluice_tui.local_function import LocalFunction
 

@@ -2,16 +2,18 @@
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
+from urllib.parse import urlsplit
 
-import httpx
-
-from sluice_tui.api import Agent, Api, Endpoint
+from sluice_tui.agents import Agent, Capabilities, first_that_chats
+from sluice_tui.api import Api, Endpoint
 from sluice_tui.backoff import Patience
 from sluice_tui.errors import ClientError, client_error
 from sluice_tui.local_function import LocalFunction
 from sluice_tui.transport import Timeouts
+
+_UNLISTED = {"models_unlisted", "not_an_api"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class Connection:
         self._server = server
         self._agent = agent
         self._timeouts = timeouts
-        self._opening: asyncio.Task[Line] | None = None
+        self._opening: asyncio.Future[Line] | None = None
+        self._listed: list[Agent] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,7 +56,7 @@ class Connection:
     @property
     def place(self) -> str:
         """Where it leads, in a word."""
-        return httpx.URL(self._server.url).netloc.decode() if isinstance(self._server, Endpoint) else "local"
+        return urlsplit(self._server.url).netloc if isinstance(self._server, Endpoint) else "local"
 
     @property
     def lasting_url(self) -> str | None:
@@ -68,6 +71,32 @@ class Connection:
             self._opening = asyncio.create_task(self._open())
         # Others may wait for it too: who is cancelled goes alone.
         return await asyncio.shield(self._opening)
+
+    async def agents(self) -> list[Agent]:
+        """The agents on offer, asked for once; none where the server does not list them. Raises ClientError."""
+        line = await self.line()
+        if self._listed is None:
+            try:
+                self._listed = await line.api.models()
+            except ClientError as error:
+                if error.report.code not in _UNLISTED:
+                    raise
+                self._listed = []
+        return self._listed
+
+    async def capabilities(self) -> Capabilities:
+        """What the server does beyond chat completions. Raises ClientError."""
+        return Capabilities.of(await self.agents())
+
+    async def use(self, agent_id: str) -> Line:
+        """Talk to another agent from now on, over the same line. Raises ClientError."""
+        line = await self.line()
+        self._agent = agent_id
+        known = (agent for agent in self._listed or () if agent.id == agent_id)
+        changed = replace(line, agent=next(known, Agent(agent_id)))
+        self._opening = asyncio.get_running_loop().create_future()
+        self._opening.set_result(changed)
+        return changed
 
     async def aclose(self) -> None:
         """Close what is open, and end the local function."""
@@ -95,13 +124,14 @@ class Connection:
     async def _choose(self, api: Api) -> Agent:
         if self._agent:
             return Agent(self._agent)
-        agents = await api.models()
-        if not agents:
+        self._listed = await api.models()
+        chosen = first_that_chats(self._listed)
+        if chosen is None:
             raise client_error("no_agents", url=api.url)
-        return agents[0]
+        return chosen
 
     async def _hang_up(self) -> None:
-        opening, self._opening = self._opening, None
+        opening, self._opening, self._listed = self._opening, None, None
         if opening is None:
             return
         opening.cancel()
@@ -109,6 +139,6 @@ class Connection:
             await (await opening).api.aclose()
 
 
-def _has_failed(opening: "asyncio.Task[Line]") -> bool:
+def _has_failed(opening: "asyncio.Future[Line]") -> bool:
     """Whether it ended without a line, heard by anybody or not."""
     return opening.done() and (opening.cancelled() or opening.exception() is not None)

@@ -6,8 +6,12 @@ ClientError          carries an ErrorReport: the server's own, or one of the kin
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from sluice_tui.foreign_errors import openai_error
 from sluice_tui.safety import inert_line, inert_report
 from sluice_wire.errors import ErrorReport
+
+_LASTING = {"insufficient_quota"}
+"""OpenAI says 429 to these too, but no wait helps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +56,31 @@ def client_error(code: str, *, correlation_id: str = "", **data: object) -> Clie
 def told_by_server(body: object, ours: ClientError) -> ClientError:
     """The error that a server's JSON tells in its own words, made inert; `ours` where it has none.
 
-    Parts that only Sluice sends are taken from `ours` when they are missing. Ollama's `{"error": "text"}` counts too.
+    Parts that only Sluice sends are taken from `ours` when they are missing.
     """
-    if isinstance(body, dict) and isinstance(body.get("error"), str):
-        body = {"error": {"message": body["error"], "code": ours.report.code}}
-    theirs = ErrorReport.from_openai(body)
-    if theirs is None:
+    error = openai_error(body)
+    theirs = ErrorReport.from_openai({"error": error})
+    if error is None or theirs is None:
         return ours
     fallback = ours.report
     said = inert_report(theirs)
+    code = _code(error) or fallback.code
     return ClientError(
         replace(
             said,
+            code=inert_line(code, 64),
             why=said.why or fallback.why,
             action=said.action or fallback.action,
             correlation_id=said.correlation_id or fallback.correlation_id,
+            retryable=said.retryable if "retryable" in error else fallback.retryable and code not in _LASTING,
         )
     )
+
+
+def _code(error: Mapping[str, object]) -> str:
+    """The server's word for it: some put the status where OpenAI has one."""
+    words = (error.get("code"), error.get("type"))
+    return next((word for word in words if isinstance(word, str) and word and not word.isdigit()), "")
 
 
 def as_text(report: ErrorReport) -> str:
@@ -125,6 +137,30 @@ CLIENT_ERRORS: Mapping[str, ClientErrorKind] = {
         "The server at {url} does not accept your API key.",
         "The key is missing, wrong or expired, or may not do this.",
         "Give the key in SLUICE_API_KEY (or --api-key) and try again.",
+        retryable=False,
+    ),
+    "request_refused": ClientErrorKind(
+        "The server at {url} refused the request with status {status}.",
+        "Something in the request does not suit it: the model's name, a parameter or the length of the text.",
+        "Check --agent (SLUICE_AGENT) and what was asked; `sluice doctor` lists the models that the server offers.",
+        retryable=False,
+    ),
+    "identity_refused": ClientErrorKind(
+        "What stands before the server at {url} refused the request with status {status}.",
+        "It answers with a page, as Cloud Run does to a caller whose Google identity is missing or not allowed.",
+        "Give --iam, and ask for the role Cloud Run Invoker; elsewhere check --url (SLUICE_URL) and SLUICE_API_KEY.",
+        retryable=False,
+    ),
+    "no_identity_token": ClientErrorKind(
+        "There is no Google identity to call {url} with.",
+        "{problem}",
+        "Run `gcloud auth login`, or set GOOGLE_APPLICATION_CREDENTIALS and `pip install 'sluice[iam]'`; then try again.",
+        retryable=False,
+    ),
+    "models_unlisted": ClientErrorKind(
+        "The server at {url} does not list its models.",
+        "It has no route that tells them, so one cannot be chosen for you.",
+        "Name one with --agent (SLUICE_AGENT).",
         retryable=False,
     ),
     "server_error": ClientErrorKind(

@@ -16,7 +16,7 @@ from sluice_tui.api import AnswerBytes, Api, Asked
 from sluice_tui.backoff import Backoff
 from sluice_tui.connection import Connection
 from sluice_tui.errors import ClientError, client_error
-from sluice_tui.stream import AnswerDecoder, events_of_whole, read
+from sluice_tui.stream import Addition, AnswerDecoder, events_of_whole, read
 from sluice_wire.events import Event
 
 _DROPPED = {"connection_lost", "read_timeout", "answer_truncated", "connection_refused", "connect_timeout", "unknown_host"}
@@ -60,7 +60,7 @@ class AnsweredAtOnce:
     """The server does not stream here: the whole answer will come in one piece."""
 
 
-Progress: TypeAlias = Connected | Reconnecting | Cleared | AnsweredAtOnce
+Progress: TypeAlias = Connected | Reconnecting | Cleared | AnsweredAtOnce | Addition
 """What happens to an answer besides its text."""
 
 

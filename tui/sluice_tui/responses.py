@@ -1,6 +1,7 @@
 """What a response says that is not the answer asked for: its JSON, and the error that it means."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 
 from sluice_tui.backoff import retry_after
 from sluice_tui.errors import ClientError, client_error, told_by_server
+from sluice_tui.foreign_errors import openai_error
 
 MAX_BODY_BYTES = 1 << 20
 """How much of a list of models or of an error is read."""
@@ -37,19 +39,35 @@ async def json_body(response: httpx.Response, limit_bytes: int = MAX_BODY_BYTES)
 
 def refusal(url: str, response: httpx.Response, body: object) -> ClientError:
     """What a response that is no success means: in the server's words where it has some, else by its status."""
-    status, logged_as = response.status_code, correlation_id(response)
+    status = response.status_code
     if response.has_redirect_location:
         return client_error("redirected", url=url, location=response.headers["location"])
-    if status in (401, 403):
-        ours = client_error("credentials_refused", url=url, correlation_id=logged_as)
-    elif status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        ours = client_error("server_error", url=url, status=status, correlation_id=logged_as)
-    else:
-        ours = not_an_api(url, response)
+    ours = _by_status(url, response, told=openai_error(body) is not None)
     told = told_by_server(body, ours)
     told.status = status
     told.retry_after_seconds = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+    if response.headers.get("x-should-retry") == "false":
+        told.report = replace(told.report, retryable=False)
     return told
+
+
+def _by_status(url: str, response: httpx.Response, *, told: bool) -> ClientError:
+    """What the status alone says; `told` is whether the server said more."""
+    status, logged_as = response.status_code, correlation_id(response)
+    if status in (401, 403) and is_page(response):
+        return client_error("identity_refused", url=url, status=status, correlation_id=logged_as)
+    if status in (401, 403):
+        return client_error("credentials_refused", url=url, correlation_id=logged_as)
+    if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return client_error("server_error", url=url, status=status, correlation_id=logged_as)
+    if told:
+        return client_error("request_refused", url=url, status=status, correlation_id=logged_as)
+    return not_an_api(url, response)
+
+
+def is_page(response: httpx.Response) -> bool:
+    """Whether it is a page for people, which no API answers with."""
+    return str(response.headers.get("content-type", "")).startswith("text/html")
 
 
 def not_an_api(url: str, response: httpx.Response) -> ClientError:

@@ -2,21 +2,49 @@
 
 import json
 from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from sluice_tui.api import AnswerBytes
 from sluice_tui.errors import ClientError, client_error, told_by_server
+from sluice_tui.foreign_errors import is_error_chunk
 from sluice_wire.chunks import ErrorChunk, events_of
 from sluice_wire.decoder import Decoder
-from sluice_wire.events import Event, Finish
+from sluice_wire.events import Delta, Event, Finish
 
 _DONE = "[DONE]"
 
 
-async def read(response: AnswerBytes, decoder: "AnswerDecoder") -> AsyncGenerator[Event, None]:
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where the server keeps this turn, and whether it already does."""
+
+    conversation_id: str
+    persisted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Onboarding:
+    """How far an onboarding agent's questions are answered."""
+
+    step: int
+    total: int
+    done: bool
+
+
+Addition: TypeAlias = Stored | Onboarding
+"""What only Sluice tells with an answer, beside its finish reason."""
+
+
+async def read(response: AnswerBytes, decoder: "AnswerDecoder") -> AsyncGenerator[Event | Addition, None]:
     """The events of one response, as they arrive; it returns only when the model has said that the answer is whole.
 
     Close it (`contextlib.aclosing`) before the response. Raises ClientError; what was yielded before it stands.
     """
+    if response.whole is not None:
+        for event in events_of_whole(response.whole):
+            yield event
+        return
     async for piece in response.pieces:
         for event in decoder.feed(piece):
             yield event
@@ -38,7 +66,7 @@ class AnswerDecoder:
         self._correlation_id = correlation_id
         self._decoder = Decoder()
 
-    def feed(self, data: bytes) -> Iterator[Event]:
+    def feed(self, data: bytes) -> Iterator[Event | Addition]:
         """The events completed by `data`, each before the next is looked at, so that an error costs none of them.
 
         `finished` is true after a finish reason, `done` after `[DONE]`. Raises ClientError.
@@ -49,7 +77,7 @@ class AnswerDecoder:
                 if frame.data == _DONE:
                     self.done = True
                     return
-                for event in events_of(json.loads(frame.data)):
+                for event in _all_of(json.loads(frame.data)):
                     self.finished |= isinstance(event, Finish)
                     yield event
         except ErrorChunk as chunk:
@@ -67,10 +95,10 @@ class AnswerDecoder:
         return client_error(code, correlation_id=self._correlation_id)
 
 
-def events_of_whole(body: object) -> list[Event]:
+def events_of_whole(body: object) -> list[Event | Addition]:
     """The events of an answer that came in one piece, a `chat.completion`. Raises ClientError."""
     try:
-        events = events_of(_as_chunk(body))
+        events = list(_all_of(_as_chunk(body)))
     except ErrorChunk as chunk:
         raise told_by_server({"error": chunk.error}, client_error("answer_failed")) from chunk
     except ValueError as error:
@@ -78,6 +106,30 @@ def events_of_whole(body: object) -> list[Event]:
     if not any(isinstance(event, Finish) for event in events):
         raise client_error("answer_truncated")
     return events
+
+
+def reasoning_of(delta: Delta) -> str:
+    """What the model thinks aloud, which is no part of its answer: DeepSeek's name for it, or OpenRouter's and Ollama's."""
+    deltas = (choice["delta"] for choice in delta.choices if choice.get("index", 0) == 0)
+    texts = (thought.get("reasoning_content") or thought.get("reasoning") for thought in deltas)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _all_of(chunk: object) -> Iterator[Event | Addition]:
+    if is_error_chunk(chunk):
+        raise ErrorChunk(chunk)
+    # The whole chunk is understood before any of it is told.
+    yield from [*events_of(chunk), *_additions(chunk)]
+
+
+def _additions(chunk: object) -> Iterator[Addition]:
+    told = chunk.get("sluice") if isinstance(chunk, dict) else None
+    if not isinstance(told, dict):
+        return
+    if isinstance(told.get("conversation_id"), str):
+        yield Stored(told["conversation_id"], told.get("persisted") is True)
+    if type(told.get("step")) is int and type(told.get("total")) is int:
+        yield Onboarding(told["step"], told["total"], told.get("done") is True)
 
 
 def _as_chunk(body: object) -> object:

@@ -6,7 +6,7 @@ from sluice_tui.reconnecting import AnsweredAtOnce, Cleared, Connected, Progress
 from sluice_tui.safety import inert
 from sluice_tui.session import Turn
 from sluice_tui.widgets.answer import Answer
-from sluice_wire.events import Event
+from sluice_wire.events import Delta, Event, Finish, Usage
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Running:
                 self.widget.clear()
             case AnsweredAtOnce():
                 self.widget.tell("This server does not stream: waiting for the whole answer.")
-            case _:
+            case Delta() | Finish() | Usage():
                 if text := self.turn.take(event, now):
                     self.widget.append(inert(text))
 
