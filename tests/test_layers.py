@@ -31,7 +31,10 @@ class Rule:
 # The rule with the longest name that fits holds.
 RULES = {
     "main": Rule((f"{SERVICE}.entry",)),
-    f"{SERVICE}.entry": Rule((f"{SERVICE}.app", f"{SERVICE}.settings", f"{SERVICE}.chat.agents", *LOWEST)),
+    f"{SERVICE}.address": Rule((f"{SERVICE}.telemetry",)),
+    f"{SERVICE}.entry": Rule(
+        (f"{SERVICE}.address", f"{SERVICE}.app", f"{SERVICE}.settings", f"{SERVICE}.chat.agents", *LOWEST)
+    ),
     f"{SERVICE}.app": Rule((SERVICE, WIRE), never=(f"{SERVICE}.entry",)),
     f"{SERVICE}.web": Rule((f"{SERVICE}.web", f"{SERVICE}.chat", f"{SERVICE}.generation", *BASES, *LOWEST)),
     f"{SERVICE}.chat": Rule((f"{SERVICE}.chat", f"{SERVICE}.generation", *BASES, *LOWEST)),

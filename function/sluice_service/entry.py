@@ -15,6 +15,7 @@ import functions_framework
 import gunicorn.config  # type: ignore[import-untyped]  # it ships no types
 from flask import Request, Response, request
 
+from sluice_service import address
 from sluice_service.app import create_app
 from sluice_service.chat.agents import AgentsError
 from sluice_service.settings import Settings, SettingsError, load, secret_values
@@ -32,6 +33,8 @@ def _serve_with(settings: Settings) -> None:
     gunicorn.config.LoggerClass.default = "sluice_service.telemetry.server_log.ServerLogger"
     # It would listen at ~/.gunicorn, which a container's user cannot write; nobody talks to it here.
     gunicorn.config.ControlSocketDisable.default = True
+    gunicorn.config.OnStarting.default = staticmethod(address.require_free)
+    gunicorn.config.WhenReady.default = staticmethod(address.say_where)
 
 
 def _log_with(settings: Settings) -> None:

@@ -25,7 +25,11 @@ def value_of(name: str, folder: Path, **environment: str) -> str:
         ('KEY=\'[{"user": "alice"}]\'', '[{"user": "alice"}]'),
         ("KEY='#not a comment'", "#not a comment"),
         ("export KEY=exported", "exported"),
-        ("# KEY=commented", "(unset)"),
+        ("KEY=plain # a comment", "plain"),
+        ("KEY=sharp#in-it", "sharp#in-it"),
+        ("KEY='it'\\''s'", "it's"),
+        ("KEY=$NOT_SET_ANYWHERE", ""),
+        ("  # KEY=commented", "(unset)"),
         ("KEY=", ""),
     ],
 )
@@ -33,6 +37,32 @@ def test_a_line_sets_its_variable(line: str, value: str, tmp_path: Path) -> None
     (tmp_path / ".env").write_text(f"{line}\n")
 
     assert value_of("KEY", tmp_path) == value
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "KEY=sk-secret and more",
+        "KEY = sk-secret",
+        "MY KEY=sk-secret",
+        "1KEY=sk-secret",
+        "KEY='sk-secret",
+        'KEY="sk-secret\\"',
+        "KEY=sk-secret;date",
+        "KEY=$(date sk-secret)",
+        "KEY=sk-secret\r",
+        "sk-secret",
+    ],
+)
+def test_a_line_that_is_no_assignment_is_told_by_its_number_and_runs_nothing(line: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"# mine\nGOOD=1\n{line}\n", newline="")
+
+    done = subprocess.run([SCRIPT, "touch", "started"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(".env, line 3: this is not NAME=value.\n")
+    assert "sk-secret" not in done.stderr
+    assert not (tmp_path / "started").exists()
 
 
 @pytest.mark.parametrize("already", ["from 'outside'", ""])
