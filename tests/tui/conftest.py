@@ -15,6 +15,13 @@ from tests.tui.fake_openai import FakeOpenAI, fake_openai
 FAKE_FUNCTION = Path(__file__).with_name("fake_function") / "entry.py"
 
 
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a terminal started here keeps does not mix with what its user keeps."""
+    for name in ("XDG_DATA_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path_factory.mktemp(name)))
+
+
 @pytest.fixture
 def server() -> Iterator[FakeOpenAI]:
     with fake_openai() as server:

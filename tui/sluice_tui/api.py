@@ -167,7 +167,7 @@ class Api:
     async def call(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
         """Any other route below the base URL: the JSON that it answers with, None for no content. Raises ClientError."""
         async with self._response(method, path, params=query, json=body) as response:
-            told = await json_body(response)
+            told = await json_body(response, MAX_ANSWER_BYTES)
         if not response.is_success:
             raise refusal(self.url, response, told)
         if told is None and response.status_code != httpx.codes.NO_CONTENT:
@@ -185,6 +185,8 @@ class Api:
 
     def _post(self, asked: Asked, key: str, **how: Any) -> AbstractAsyncContextManager[httpx.Response]:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, **(_EVENTS if how["stream"] else {})}
+        # The key is 16 bytes in hex, as a trace id is (W3C, Trace Context, 3.2.2): the details of a turn show it.
+        headers |= {"traceparent": f"00-{asked.key}-{asked.key[:16]}-00"}
         return self._response("POST", "/chat/completions", content=asked.body(**how), headers=headers)
 
     @asynccontextmanager

@@ -66,7 +66,7 @@ class Connection:
     async def line(self) -> Line:
         """The line, opened if it is not, or if the local function has died since. Raises ClientError."""
         if self._lost():
-            await self._hang_up()
+            await self.hang_up()
         if self._opening is None or _has_failed(self._opening):
             self._opening = asyncio.create_task(self._open())
         # Others may wait for it too: who is cancelled goes alone.
@@ -100,8 +100,13 @@ class Connection:
 
     async def aclose(self) -> None:
         """Close what is open, and end the local function."""
-        await self._hang_up()
+        await self.hang_up()
         self.stop()
+
+    def leave(self) -> None:
+        """Let the local function end by itself: nobody waits for it."""
+        if isinstance(self._server, LocalFunction):
+            self._server.leave()
 
     def stop(self) -> None:
         """End the local function, also where no event loop runs any more."""
@@ -130,7 +135,8 @@ class Connection:
             raise client_error("no_agents", url=api.url)
         return chosen
 
-    async def _hang_up(self) -> None:
+    async def hang_up(self) -> None:
+        """Close the line; the next call opens another one."""
         opening, self._opening, self._listed = self._opening, None, None
         if opening is None:
             return

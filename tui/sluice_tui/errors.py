@@ -163,6 +163,11 @@ CLIENT_ERRORS: Mapping[str, ClientErrorKind] = {
         "Name one with --agent (SLUICE_AGENT).",
         retryable=False,
     ),
+    "invalid_reply": ClientErrorKind(
+        "The server sent something that cannot be understood.",
+        "Its reply has no valid `{name}`, which this version of Sluice needs.",
+        "Try again; if it stays so, see whether terminal and server are of versions that fit.",
+    ),
     "server_error": ClientErrorKind(
         "The server at {url} failed with status {status}.",
         "It, or a proxy in front of it, could not serve the request.",

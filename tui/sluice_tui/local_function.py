@@ -16,6 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
+from platformdirs import user_data_path
 
 from sluice_tui.api import Endpoint
 from sluice_tui.errors import ClientError, client_error
@@ -48,7 +49,8 @@ class LocalFunction:
     """One process of the function. `environment` is passed on to it, with its key's hash added.
 
     The key itself is in this object and in the requests' headers, nowhere else. `find_source` tells the source file,
-    and may raise ClientError.
+    and may raise ClientError. Unless the environment names another place (CONVERSATIONS), conversations are kept in a file
+    in `data_folder`.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class LocalFunction:
         environment: Mapping[str, str],
         find_source: Callable[[], Path] = installed_source,
         start_seconds: float = START_SECONDS,
+        data_folder: Path | None = None,
     ) -> None:
+        self._data_folder = data_folder or user_data_path("sluice")
         self._find_source = find_source
         self._environment = environment
         self._start_seconds = start_seconds
@@ -100,6 +104,11 @@ class LocalFunction:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
+    def leave(self) -> None:
+        """Let it end by itself, within seconds, while whoever started it leaves at once."""
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+
     def _spawn(self, words: int) -> int:
         """Start the process on a port that is already listening, and tell which. Its words go to that descriptor."""
         # Ours closes at once: when the child dies, a request is to be refused rather than wait in the queue.
@@ -125,7 +134,17 @@ class LocalFunction:
         passed = {name: value for name, value in self._environment.items() if name not in _FRAMEWORK_SWITCHES}
         key_hash = hashlib.sha256(self._key.encode()).hexdigest()
         entry = {"user": "local", "sha256": key_hash, "limits": _LIMITS}
-        return passed | {"API_KEYS": json.dumps([entry]), "PORT": str(port)}
+        stored = {"CONVERSATIONS": kept} if (kept := self._conversations()) else {}
+        return stored | passed | {"API_KEYS": json.dumps([entry]), "PORT": str(port)}
+
+    def _conversations(self) -> str:
+        """Where they are kept; "" where the disk refuses, and then they last as long as the function."""
+        try:
+            self._data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            return ""
+        writable = os.access(self._data_folder, os.W_OK)
+        return f"sqlite:///{self._data_folder / 'conversations.db'}" if writable else ""
 
     async def _answering(self, port: int) -> None:
         """Return when it answers, or has ended."""

@@ -31,9 +31,10 @@ _CREDENTIALS_STATUSES = {401, 403}
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A response has begun; `stream_id` is "" where the stream has no name."""
+    """A response has begun; `stream_id` is "" where the stream has no name, `correlation_id` what the server's log has."""
 
     stream_id: str
+    correlation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class _Answering:
                 raise client_error("stream_gone")
             self._connected = True
             self._stream_id = response.stream_id or self._stream_id
-            yield Connected(self._stream_id)
+            yield Connected(self._stream_id, response.correlation_id)
             decoder, before = AnswerDecoder(response.correlation_id), self._frames
             try:
                 async with aclosing(read(response, decoder)) as events:
