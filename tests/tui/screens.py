@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from sluice_tui.widgets.markdown import CURSOR
 from sluice_tui.widgets.prompt import Prompt
 
-__all__ = ["CURSOR", "draft", "send", "shown", "until", "until_gone", "until_shown"]
+__all__ = ["CURSOR", "draft", "send", "shown", "status_line", "until", "until_gone", "until_shown"]
 
 _TEXT = re.compile(r'<text[^>]* x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*)</text>')
 
@@ -35,6 +35,11 @@ def _line(texts: dict[float, str]) -> str:
     for x, text in sorted(texts.items()):
         line = line.ljust(round(x / _CELL_WIDTH)) + text
     return line.rstrip()
+
+
+def status_line(app: App[Any]) -> str:
+    """Above the footer."""
+    return shown(app).rstrip().splitlines()[-2]
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], bool], seconds: float = 10) -> None:

@@ -4,7 +4,7 @@ import threading
 
 from sluice_tui.app import ChatApp
 from tests.tui.fake_openai import DONE, HANG, FakeOpenAI, chunk, whole
-from tests.tui.screens import CURSOR, send, shown, until_gone, until_shown
+from tests.tui.screens import CURSOR, send, shown, status_line, until_gone, until_shown
 
 
 async def test_an_answer_appears_as_it_arrives_behind_a_typing_cursor(app: ChatApp, server: FakeOpenAI) -> None:
@@ -30,7 +30,7 @@ async def test_the_status_line_tells_who_answers_and_how_fast(app: ChatApp, serv
         await send(pilot, "hi")
         await until_shown(pilot, "7 tokens")
 
-        last_line = shown(app).rstrip().splitlines()[-1]
+        last_line = status_line(app)
         assert "Nine" in last_line
         assert "first token" in last_line
         assert last_line.rstrip().endswith(" s")

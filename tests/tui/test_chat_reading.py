@@ -50,7 +50,7 @@ async def test_a_terminal_of_forty_columns_shows_the_same(app: ChatApp, server: 
         assert "r  Try again" in shown(app)
 
         await pilot.press("f1")
-        await until_shown(pilot, "copy; twice: quit")
+        await until_shown(pilot, "ask the last one again")
 
 
 async def test_help_opens_and_closes(app: ChatApp) -> None:

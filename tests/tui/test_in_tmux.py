@@ -80,13 +80,15 @@ class Desk:
         command = shlex.join(["env", f"{MARK}={self.mark}", "TERM=tmux-256color"]) + f" {shlex.join([*SLUICE, *arguments])}"
         # A socket's path may have 107 bytes only.
         socket = Path("/tmp") / f"sluice-{secrets.token_hex(6)}"
-        self._open.append(Tmux(socket, command, width, height, {**kept, "XDG_STATE_HOME": str(self._state), **environment}))
+        folders = {"XDG_STATE_HOME": str(self._state), "XDG_DATA_HOME": str(self._state)}
+        self._open.append(Tmux(socket, command, width, height, {**kept, **folders, **environment}))
         # What is typed before the chat has taken the terminal over is changed by it: Enter would be a new line.
         self._open[-1].until("F1: help")
         return self._open[-1]
 
     def left_on_disk(self) -> list[Path]:
-        return [path for path in self._state.rglob("*") if path.is_file()]
+        """But for what is meant to last."""
+        return [path for path in self._state.rglob("*") if path.is_file() and path.name != "history.jsonl"]
 
     def close(self) -> None:
         while self._open:

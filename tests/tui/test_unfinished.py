@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sluice_tui.api import Endpoint
 from sluice_tui.app import ChatApp
 from sluice_tui.connection import Connection
+from sluice_tui.memory import Memory
 from sluice_tui.unfinished import Records, Unfinished
 from sluice_tui.widgets.offer import Offer
 from sluice_tui.widgets.prompt import Prompt
@@ -61,7 +62,7 @@ def test_it_is_for_this_user_alone_and_holds_no_key(folder: Path) -> None:
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert set(json.loads(path.read_bytes())) == {"url", "agent", "stream_id", "question"}
+    assert set(json.loads(path.read_bytes())) == {"url", "agent", "stream_id", "question", "conversation_id", "key"}
     assert on_disk(folder) == [path]
 
 
@@ -137,7 +138,7 @@ def records(folder: Path) -> Iterator[Records]:
 
 @pytest.fixture
 def app(server: FakeOpenAI, records: Records) -> ChatApp:
-    return ChatApp(Connection(Endpoint(server.url, "key-0123"), patience=HASTY), records)
+    return ChatApp(Connection(Endpoint(server.url, "key-0123"), patience=HASTY), Memory(records=records))
 
 
 async def test_a_stream_is_on_record_until_its_answer_has_ended(app: ChatApp, server: FakeOpenAI, folder: Path) -> None:
@@ -147,7 +148,9 @@ async def test_a_stream_is_on_record_until_its_answer_has_ended(app: ChatApp, se
         await send(pilot, "why?")
         await until_shown(pilot, "half")
         (path,) = on_disk(folder)
-        assert json.loads(path.read_bytes()) == {"url": server.url, "agent": "fake", "stream_id": "s1", "question": "why?"}
+        kept = json.loads(path.read_bytes())
+        assert (kept["url"], kept["agent"], kept["stream_id"], kept["question"]) == (server.url, "fake", "s1", "why?")
+        assert kept["key"] == server.completions[0].headers["idempotency-key"]
         assert b"key-0123" not in path.read_bytes()
 
         await pilot.press("escape")

@@ -4,6 +4,7 @@ A turn is a question and its answer: `waiting → streaming → finished | faile
 answer, the question and the text that did arrive stay.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,6 +14,9 @@ from sluice_wire.events import Delta, Event, Finish, Usage
 
 MAX_TOKENS = 2**53
 """What a server states beyond this is no count of tokens."""
+
+CHARACTERS_PER_TOKEN = 4
+"""About, in most languages: where nobody has counted."""
 
 MIN_SPAN_SECONDS = 0.05
 """An answer that came faster has no pace worth telling."""
@@ -50,14 +54,33 @@ class Turn:
     question: str
     started_at: float
     state: TurnState = TurnState.WAITING
+    agent: str = ""
+    """What the one who answers is called."""
+    key: str = ""
+    """What the server knows the request by: asked again under it, a failed answer takes the place of the first."""
+    stream_id: str = ""
+    correlation_id: str = ""
     report: ErrorReport | None = None
     finish_reason: str | None = None
     usage: dict[str, Any] = field(default_factory=dict)
+    persisted: bool | None = None
+    """Whether the server has stored the answer; None where it was not asked to, or has not said."""
     _parts: list[str] = field(default_factory=list)
     _chunks: int = 0
     _first_at: float | None = None
     _last_at: float = 0.0
     _ended_at: float | None = None
+
+    @classmethod
+    def stored(
+        cls, question: str, text: str, state: TurnState, first_token_ms: float | None = None, total_ms: float | None = None
+    ) -> "Turn":
+        """A turn of the past, with the server's own times."""
+        turn = cls(question, 0.0, state)
+        turn._parts, turn._chunks = [text], -(-len(text) // CHARACTERS_PER_TOKEN)
+        turn._first_at = None if first_token_ms is None else first_token_ms / 1000
+        turn._last_at = turn._ended_at = (total_ms or 0.0) / 1000
+        return turn
 
     @property
     def text(self) -> str:
@@ -136,10 +159,12 @@ class Turn:
 
 
 class Session:
-    """The turns of one conversation, oldest first."""
+    """The turns of one conversation, oldest first. `id` is what a server that stores it knows it by."""
 
-    def __init__(self) -> None:
-        self.turns: list[Turn] = []
+    def __init__(self, id: str = "", title: str = "", turns: Sequence[Turn] = ()) -> None:
+        self.id = id
+        self.title = title
+        self.turns = list(turns)
 
     @property
     def active(self) -> Turn | None:
@@ -157,7 +182,10 @@ class Session:
         """Ask the last question once more, in place of its failed or cancelled answer. Raises Busy."""
         if self.active:
             raise Busy
-        return self.begin(self.turns.pop().question, now)
+        before = self.turns.pop()
+        turn = self.begin(before.question, now)
+        turn.agent, turn.key = before.agent, before.key
+        return turn
 
     def messages(self) -> list[dict[str, str]]:
         """The conversation as OpenAI's messages: every question, and the answers that are whole."""
@@ -167,3 +195,7 @@ class Session:
             if turn.state is TurnState.FINISHED and turn.text:
                 messages.append({"role": "assistant", "content": turn.text})
         return messages
+
+    def tokens(self, now: float) -> int:
+        """Of all answers together, as far as they are known."""
+        return sum(turn.measures(now).tokens for turn in self.turns)

@@ -1,37 +1,48 @@
 """The help: every key, on one page."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-# Ten and twenty-two characters wide at most, so that it fits a terminal of forty columns.
-_KEYS = (
-    ("Enter", "send"),
-    ("Ctrl+J", "new line"),
+from sluice_tui.key_names import KEYS
+
+_FIXED = (
     ("Up, Down", "recall what was sent"),
-    ("Esc", "stop the answer"),
-    ("PgUp, PgDn", "scroll"),
-    ("Ctrl+End", "back to the end"),
-    ("Tab", "go to error or offer"),
+    ("Tab", "go to an error, an offer"),
     ("r, c", "on errors: retry, copy"),
     ("y, n", "on offers: yes, no"),
     ("Ctrl+C", "copy; twice: quit"),
-    ("Ctrl+Q", "quit"),
-    ("Ctrl+P", "commands, themes"),
+    ("Ctrl+P", "all commands, themes"),
 )
+_NAMES = {"pageup": "PgUp", "pagedown": "PgDn", "escape": "Esc", "delete": "Del"}
 
 
 class HelpScreen(ModalScreen[None]):
-    """What the keys do."""
+    """What the keys do. `keys` are those in force, by their names in the settings."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "dismiss", "Close")]
 
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        super().__init__()
+        self._keys = keys
+
     def compose(self) -> ComposeResult:
         """Two columns."""
-        width = max(len(key) for key, _ in _KEYS)
+        rows = [(spelt(self._keys[name]), KEYS[name].what) for name in KEYS] + list(_FIXED)
+        width = max(len(key) for key, _ in rows)
+        lines = [Content.styled(f"{key:<{width}}  ", "$text-accent") + Content(what) for key, what in rows]
         with VerticalScroll(id="help"):
-            yield Static("\n".join(f"{key:<{width}}  {what}" for key, what in _KEYS), markup=False)
+            yield Static(Content("\n").join(lines), markup=False)
+
+
+def spelt(keys: str) -> str:
+    """The first of some keys, as it is written on keyboards."""
+    *modifiers, key = keys.partition(",")[0].strip().split("+")
+    name = _NAMES.get(key, key.capitalize() if len(key) > 1 else key.upper())
+    return "+".join([*(modifier.capitalize() for modifier in modifiers), name])

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from textual.worker import Worker
+
 from sluice_tui.reconnecting import AnsweredAtOnce, Cleared, Connected, Progress, Reconnecting
 from sluice_tui.safety import inert
 from sluice_tui.session import Turn
+from sluice_tui.stream import Onboarding, Stored
 from sluice_tui.widgets.answer import Answer
-from sluice_wire.events import Delta, Event, Finish, Usage
+from sluice_wire.events import Event
 
 
 @dataclass(slots=True)
@@ -15,11 +18,15 @@ class Running:
 
     turn: Turn
     widget: Answer
-    stream_id: str = ""
+    worker: Worker[None] | None = None
+    asked: bool = False
+    """Whether the server may be at work on it."""
+    unwanted: bool = False
+    """Whether the user has stopped it, and only the server does not know yet."""
     _wait: Reconnecting | None = None
     _due: float = field(default=0.0)
 
-    def take(self, event: Event | Progress, now: float) -> None:
+    def take(self, event: Event | Progress | Stored | Onboarding, now: float) -> None:
         """Something arrived, or happened to the connection."""
         if isinstance(event, Reconnecting):
             self._wait, self._due = event, now + event.wait_seconds
@@ -30,13 +37,17 @@ class Running:
             self.widget.tell("")
         match event:
             case Connected():
-                self.stream_id = event.stream_id
+                self.turn.stream_id, self.turn.correlation_id = event.stream_id, event.correlation_id
             case Cleared():
                 self.turn.clear()
                 self.widget.clear()
             case AnsweredAtOnce():
                 self.widget.tell("This server does not stream: waiting for the whole answer.")
-            case Delta() | Finish() | Usage():
+            case Stored():
+                self.turn.persisted = event.persisted
+            case Onboarding():
+                pass
+            case _:
                 if text := self.turn.take(event, now):
                     self.widget.append(inert(text))
 

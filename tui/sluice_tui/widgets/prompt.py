@@ -1,20 +1,35 @@
 """Where the user writes."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import TextArea
+
+from sluice_tui.bindings import bound
+from sluice_tui.drafts import Draft
+from sluice_tui.history import History
+from sluice_tui.key_names import KEYS
+from sluice_tui.safety import inert
+
+FOLDED_CHARACTERS = 8_000
+"""A longer paste stands as one mark: a text area of a megabyte takes seconds for each key."""
+
+_SETTLED_SECONDS = 0.5
+_FOLD = re.compile(r"⟦pasted (\d+): [^⟧\n]*⟧")
 
 
 class Prompt(TextArea):
     """A text of any number of lines. Enter sends it; Up and Down recall what was sent, while nothing else is written."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("pageup", "screen.scroll_pages(-1)", "Scroll up"),
-        Binding("pagedown", "screen.scroll_pages(1)", "Scroll down"),
+        bound("page_up", "screen.scroll_pages(-1)"),
+        bound("page_down", "screen.scroll_pages(1)"),
     ]
 
     @dataclass
@@ -26,11 +41,43 @@ class Prompt(TextArea):
     class Refused(Message):
         """The user wants to send before `release`; the text stays where it is."""
 
-    def __init__(self) -> None:
+    @dataclass
+    class Settled(Message):
+        """Nothing was typed for a moment: time to write the draft down."""
+
+        draft: Draft
+
+    def __init__(self, history: History, send_keys: Sequence[str] = (), newline_keys: Sequence[str] = ()) -> None:
         super().__init__(compact=True, highlight_cursor_line=False, placeholder="Ask something (F1: help)")
-        self._history: list[str] = []
+        self._history = history
+        self._actions = dict.fromkeys(send_keys or KEYS["send"].keys.split(","), self._send)
+        self._actions |= dict.fromkeys(newline_keys or KEYS["newline"].keys.split(","), self._break_line)
         self._recalled: int | None = None
+        self._pasted: list[str] = []
         self._held = False
+        self._settling: Timer | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether an answer is on its way."""
+        return self._held
+
+    @property
+    def draft(self) -> Draft:
+        """What stands there."""
+        return Draft(self.text, tuple(self._pasted))
+
+    @property
+    def whole_text(self) -> str:
+        """What stands there, with the pastes in the place of their marks."""
+        return _FOLD.sub(self._unfolded, self.text)
+
+    def put(self, draft: Draft) -> None:
+        """Write this in place of what stands there, the cursor at its end."""
+        self._pasted = list(draft.pasted)
+        text = inert(draft.text) if len(draft.text) <= FOLDED_CHARACTERS else self._fold(draft.text)
+        self.load_text(text)
+        self.move_cursor(self.document.end)
 
     def hold(self) -> None:
         """Send nothing until `release`."""
@@ -42,26 +89,32 @@ class Prompt(TextArea):
 
     def on_key(self, event: events.Key) -> None:
         """Enter sends. Not a binding: a priority binding overtakes the characters that were typed before it."""
-        action = {"enter": self._send, "shift+enter": self._break_line, "ctrl+j": self._break_line}.get(event.key)
-        if action:
+        if action := self._actions.get(event.key):
             event.stop()
             event.prevent_default()
             action()
 
-    def _send(self) -> None:
-        if not self.text.strip():
-            return
-        if self._held:
-            self.post_message(self.Refused())
-            return
-        self.hold()
-        self.post_message(self.Sent(self.text))
-        self._history.append(self.text)
-        self._recalled = None
-        self.clear()
+    async def _on_paste(self, event: events.Paste) -> None:
+        """A paste of any length, inert: what a page put on the clipboard is not for the terminal to obey."""
+        event.prevent_default()
+        text = event.text.replace("\r\n", "\n").replace("\r", "\n")
+        shown = inert(text) if len(text) <= FOLDED_CHARACTERS else self._fold(text)
+        self.replace(shown, *self.selection, maintain_selection_offset=False)
 
-    def _break_line(self) -> None:
-        self.insert("\n")
+    def on_text_area_changed(self) -> None:
+        """Wait until the user pauses."""
+        if self._settling:
+            self._settling.stop()
+        self._settling = self.set_timer(_SETTLED_SECONDS, self._settle)
+
+    def action_delete_left(self) -> None:
+        """Delete a character, or a whole mark of a paste."""
+        row, column = self.cursor_location
+        mark = next((m for m in _FOLD.finditer(self.document.get_line(row)) if m.end() == column), None)
+        if mark and self.selection.is_empty:
+            self.delete((row, mark.start()), (row, column))
+        else:
+            super().action_delete_left()
 
     def action_cursor_up(self, select: bool = False) -> None:
         """Move up, or recall the message before."""
@@ -73,19 +126,47 @@ class Prompt(TextArea):
         if not self._recall(1):
             super().action_cursor_down(select)
 
+    def _settle(self) -> None:
+        self.post_message(self.Settled(self.draft))
+
+    def _fold(self, text: str) -> str:
+        self._pasted.append(text)
+        return f"⟦pasted {len(self._pasted)}: {text.count(chr(10)) + 1:,} lines, {len(text):,} characters⟧"
+
+    def _unfolded(self, mark: re.Match[str]) -> str:
+        number = int(mark[1])
+        return self._pasted[number - 1] if 0 < number <= len(self._pasted) else mark[0]
+
+    def _send(self) -> None:
+        if not self.text.strip():
+            return
+        if self._held:
+            self.post_message(self.Refused())
+            return
+        self.hold()
+        text = self.whole_text
+        self.post_message(self.Sent(text))
+        self._history.add(text)
+        self._recalled = None
+        self._pasted.clear()
+        self.clear()
+
+    def _break_line(self) -> None:
+        self.insert("\n")
+
     def _recall(self, step: int) -> bool:
-        position = self._position()
-        if position is None or not 0 <= position + step <= len(self._history):
+        entries = (*self._history.entries, "")
+        position = self._position(entries)
+        if position is None or not 0 <= position + step < len(entries):
             return False
         self._recalled = position + step
-        self.load_text((*self._history, "")[self._recalled])
-        self.move_cursor(self.document.end)
+        self.put(Draft(entries[self._recalled]))
         return True
 
-    def _position(self) -> int | None:
+    def _position(self, entries: Sequence[str]) -> int | None:
         """Where in the history the prompt stands; None when it holds a draft, which recalling would lose."""
         if not self.text:
-            return len(self._history)
-        if self._recalled is not None and (*self._history, "")[self._recalled] == self.text:
+            return len(entries) - 1
+        if self._recalled is not None and self._recalled < len(entries) and entries[self._recalled] == self.whole_text:
             return self._recalled
         return None

@@ -13,11 +13,12 @@ class StatusBar(Widget):
 
     place: reactive[Inert] = reactive(Inert(""))
     measures: reactive[Measures | None] = reactive(None)
+    tokens_in_all: reactive[int] = reactive(0)
 
     def render(self) -> Content:
         """As much of it as the width allows."""
         width = self.content_size.width
-        parts = measured(self.measures) if self.measures else []
+        parts = measured(self.measures, self.tokens_in_all) if self.measures else []
         while parts and len(" · ".join(parts)) > width - min(len(self.place), width // 3) - 2:
             parts.pop(0)
         right = " · ".join(parts)
@@ -25,9 +26,11 @@ class StatusBar(Widget):
         return left + Content(" " * max(0, width - left.cell_length - len(right)) + right)
 
 
-def measured(measures: Measures) -> list[str]:
+def measured(measures: Measures, tokens_in_all: int = 0) -> list[str]:
     """The figures, the least important first."""
     parts = []
+    if tokens_in_all > measures.tokens:
+        parts.append(f"{tokens_in_all:,} in all")
     if measures.first_token_ms is not None:
         parts.append(f"first token {measures.first_token_ms:,.0f} ms")
     if measures.tokens_per_second is not None:

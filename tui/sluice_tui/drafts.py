@@ -1,0 +1,43 @@
+"""What was written and not yet sent, so that a terminal that dies, or is left, does not take it along."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sluice_tui.held_file import HeldFile
+
+MAX_AGE_SECONDS = 7 * 24 * 3600
+_MAX_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A prompt's text, and the long pastes that stand folded in it."""
+
+    text: str
+    pasted: tuple[str, ...] = ()
+
+
+class Drafts:
+    """This terminal's own draft, and those that others left behind."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = HeldFile(folder, MAX_AGE_SECONDS, _MAX_BYTES)
+
+    def keep(self, draft: Draft) -> None:
+        """Write it down; an empty one is dropped."""
+        if draft.text.strip():
+            self._file.keep(asdict(draft))
+        else:
+            self._file.drop()
+
+    def take_over(self) -> Draft | None:
+        """The newest one that its terminal left behind."""
+        return self._file.take_over(_draft)
+
+
+def _draft(body: Any) -> Draft | None:
+    text, pasted = (body.get("text"), body.get("pasted")) if isinstance(body, dict) else (None, None)
+    if not isinstance(text, str) or not isinstance(pasted, list) or not all(isinstance(part, str) for part in pasted):
+        return None
+    return Draft(text, tuple(pasted))

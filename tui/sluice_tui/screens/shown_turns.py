@@ -1,0 +1,175 @@
+"""Which turns of a session are mounted: the newest at first, older ones when the reader goes up to them.
+
+However long the conversation, what is mounted is bounded; the texts themselves are small and stay in the session.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual.widget import Widget
+from textual.widgets import Static
+
+from sluice_tui.safety import Inert, inert, inert_line
+from sluice_tui.session import Session, Turn, TurnState
+from sluice_tui.widgets.answer import Answer
+from sluice_tui.widgets.question import Question
+from sluice_tui.widgets.transcript import Transcript
+
+MAX_TURNS = 25
+MAX_CHARACTERS = 60_000
+"""About 15,000 tokens."""
+
+
+@dataclass(slots=True)
+class ShownTurn:
+    """The widgets of one turn."""
+
+    turn: Turn
+    question: Question
+    answer: Answer
+
+    @classmethod
+    def of(cls, turn: Turn) -> "ShownTurn":
+        """A turn that has ended, whole."""
+        answer = Answer(inert_line(turn.agent, 60))
+        answer.append(inert(turn.text))
+        answer.end(note_of(turn))
+        return cls(turn, Question(turn.question), answer)
+
+
+class Marker(Static):
+    """Says how much is left out where it stands."""
+
+    def tell(self, turns: int, words: str) -> None:
+        """So many turns; nothing is said of none."""
+        self.display = turns > 0
+        self.update(f"{2 * turns:,} {words}")
+
+
+class ShownTurns:
+    """A run of a session's turns, mounted in the transcript between two markers."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+        self._session = Session()
+        self._shown: list[ShownTurn] = []
+        self._earlier, self._later = Marker(markup=False), Marker(markup=False)
+
+    async def show(self, session: Session) -> None:
+        """The end of this session, in place of everything that was shown."""
+        self._session = session
+        await self._transcript.remove_children()
+        self._earlier, self._later = Marker(markup=False), Marker(markup=False)
+        first = first_fitting(session.turns, len(session.turns))
+        self._shown = [ShownTurn.of(turn) for turn in session.turns[first:]]
+        await self._transcript.mount_all([self._earlier, *_widgets(self._shown), self._later])
+        self._mark()
+        self._transcript.follow()
+
+    async def begin(self, turn: Turn, author: Inert) -> Answer:
+        """A new turn at the end of the session; the oldest ones leave when there are too many."""
+        if self._later.display:
+            await self.show(Session(self._session.id, self._session.title, self._session.turns[:-1]))
+        shown = ShownTurn(turn, Question(turn.question), Answer(author))
+        self._shown.append(shown)
+        await self._transcript.mount_all([shown.question, shown.answer])
+        self._transcript.follow()
+        await self._trim_top()
+        return shown.answer
+
+    async def again(self, turn: Turn, author: Inert) -> Answer:
+        """Another answer in place of the last one."""
+        shown = self._shown[-1]
+        await shown.answer.remove()
+        shown.turn, shown.answer = turn, Answer(author)
+        await self._transcript.mount(shown.answer, after=shown.question)
+        self._transcript.follow()
+        return shown.answer
+
+    async def cut(self, turns: Sequence[Turn]) -> None:
+        """Take these away: they are of this conversation no more."""
+        gone = [shown for shown in self._shown if shown.turn in turns]
+        self._shown = [shown for shown in self._shown if shown not in gone]
+        await self._transcript.remove_children(_widgets(gone))
+
+    async def older(self) -> None:
+        """Some more above the first, and as many less at the end."""
+        place = self._place()
+        if not place or self._session.active:
+            return
+        first = first_fitting(self._session.turns, place, MAX_TURNS // 2, MAX_CHARACTERS // 2)
+        added = [ShownTurn.of(turn) for turn in self._session.turns[first:place]]
+        top = self._shown[0].question
+        await self._transcript.mount_all(_widgets(added), before=top)
+        self._shown = [*added, *self._shown]
+        end = last_fitting(self._session.turns, first) - first
+        gone, self._shown = self._shown[end:], self._shown[:end]
+        await self._transcript.remove_children(_widgets(gone))
+        self._mark()
+        self._transcript.call_after_refresh(self._transcript.scroll_to_widget, top, top=True, animate=False)
+
+    async def newest(self) -> None:
+        """Back to the end, where it is not mounted."""
+        if self._later.display:
+            await self.show(self._session)
+
+    async def _trim_top(self) -> None:
+        first = first_fitting(self._session.turns, len(self._session.turns)) - self._place()
+        gone, self._shown = self._shown[: max(0, first)], self._shown[max(0, first) :]
+        await self._transcript.remove_children(_widgets(gone))
+        self._mark()
+
+    def _place(self) -> int:
+        """Of the first that is mounted among the session's turns."""
+        return self._session.turns.index(self._shown[0].turn) if self._shown else 0
+
+    def _mark(self) -> None:
+        before = self._place()
+        self._earlier.tell(before, "earlier messages: page up to see them")
+        self._later.tell(len(self._session.turns) - before - len(self._shown), "later messages: Ctrl+End shows them")
+
+
+def first_fitting(turns: Sequence[Turn], end: int, most: int = MAX_TURNS, characters: int = MAX_CHARACTERS) -> int:
+    """Where the run of turns begins that ends before `end` and is within the bounds; one turn always is."""
+    first = end
+    while first > 0 and end - first < most:
+        characters -= _size(turns[first - 1])
+        if characters < 0 and first < end:
+            break
+        first -= 1
+    return first
+
+
+def last_fitting(turns: Sequence[Turn], first: int) -> int:
+    """Where the run of turns ends that begins at `first` and is within the bounds; one turn always is."""
+    room, end = MAX_CHARACTERS, first
+    while end < len(turns) and end - first < MAX_TURNS:
+        room -= _size(turns[end])
+        if room < 0 and end > first:
+            break
+        end += 1
+    return end
+
+
+def note_of(turn: Turn) -> Inert | None:
+    """Why an answer ended where it did, where the model did not simply finish."""
+    match turn.state:
+        case TurnState.CANCELLED:
+            return Inert("You stopped this answer." if turn.started_at else "This answer was interrupted.")
+        case TurnState.FAILED:
+            return Inert("This is not the whole answer.") if turn.text else None
+    if not turn.text:
+        return Inert("The model sent no text.")
+    if turn.finish_reason != "stop":
+        return Inert(f"The model stopped early: {inert_line(str(turn.finish_reason), 60)}")
+    if turn.persisted is False:
+        return Inert("The server could not save this answer yet; it keeps trying.")
+    return None
+
+
+def _size(turn: Turn) -> int:
+    return len(turn.question) + len(turn.text)
+
+
+def _widgets(shown: Sequence[ShownTurn]) -> list[Widget]:
+    return [widget for each in shown for widget in (each.question, each.answer)]

@@ -1,0 +1,23 @@
+"""What stands where nothing was said yet."""
+
+from textual.content import Content
+from textual.widgets import Static
+
+from sluice_tui.safety import Inert
+
+
+class Welcome(Static):
+    """Who listens, and what can be done here."""
+
+    def __init__(self) -> None:
+        super().__init__(markup=False)
+
+    def show(self, agent: Inert, about: Inert, hints: list[tuple[str, str]]) -> None:
+        """Tell about the agent; `hints` are keys and what they do."""
+        width = max((len(key) for key, _ in hints), default=0)
+        lines = [Content.styled(agent, "bold"), Content.styled(about, "$text-muted")] if agent else []
+        lines += [Content("")] if lines else []
+        lines += [
+            Content.styled(f"{key:<{width}}  ", "$text-accent") + Content.styled(what, "$text-muted") for key, what in hints
+        ]
+        self.update(Content("\n").join(line for line in lines))
