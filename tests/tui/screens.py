@@ -10,7 +10,7 @@ from typing import Any
 from textual.app import App
 from textual.pilot import Pilot
 
-from sluice_tui.widgets.markdown import CURSOR
+from sluice_tui.rendering.lines import CURSOR
 from sluice_tui.widgets.prompt import Prompt
 
 __all__ = ["CURSOR", "draft", "send", "shown", "status_line", "until", "until_gone", "until_shown"]

@@ -27,16 +27,30 @@ _TABLE = _PICTURES | {code: f"⟨U+{code:04X}⟩" for code in _NAMED} | _SURROGA
 # Most text has none of them, and a search is thirty times faster than a translation.
 _ACTIVE = re.compile("[" + "".join(re.escape(chr(code)) for code in _TABLE) + "]")
 
+MAX_MARKS = 8
+"""So many combining marks may stand on one character: more are drawn over the rows above and below, by some terminals."""
+
+_MARK_RANGES = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0e34-\u0e3a\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff"
+    "\u200b-\u200d\u2060\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\U000e0100-\U000e01ef"
+)
+_MARKS = re.compile(f"([{_MARK_RANGES}]{{{MAX_MARKS}}})[{_MARK_RANGES}]+")
+
 
 def inert(text: str) -> Inert:
     """The text with everything that a terminal would act upon made visible."""
     return Inert(text.translate(_TABLE) if _ACTIVE.search(text) else text)
 
 
+def within_marks(text: str) -> str:
+    """The text without the combining marks that are too many; of a whole text only, since a cut would change the count."""
+    return text if text.isascii() else _MARKS.sub(r"\1", text)
+
+
 def inert_line(text: str, limit: int = MAX_REPORT_CHARACTERS) -> Inert:
     """The text as one short line: for names, titles and parts of messages."""
     line = " ".join(text[:limit].split())
-    return inert(line if len(text) <= limit else line + "…")
+    return inert(within_marks(line if len(text) <= limit else line + "…"))
 
 
 def inert_report(report: ErrorReport) -> ErrorReport:

@@ -10,7 +10,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Markdown
+from textual.widgets import Footer
 
 from sluice_tui.agents import Capabilities
 from sluice_tui.bindings import bound
@@ -380,11 +380,6 @@ class ChatScreen(Screen[None]):
             await self._shown.older()
             return
         self._transcript.scroll_relative(y=pages * (self._transcript.size.height - 1), animate=False)
-
-    @on(Markdown.LinkClicked)
-    def _tell_link(self, message: Markdown.LinkClicked) -> None:
-        self.app.copy_to_clipboard(inert(message.href))
-        self.notify(inert_line(message.href), title="Address copied", markup=False)
 
 
 def _about(id: str, title: str, description: str) -> Inert:

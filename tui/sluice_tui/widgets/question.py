@@ -1,13 +1,17 @@
 """What the user asked."""
 
-from textual.widgets import Static
+from sluice_tui.rendering.lines import Flow, Inline
+from sluice_tui.safety import inert, within_marks
+from sluice_tui.widgets.text_view import TextView
 
-from sluice_tui.safety import inert
+_TAB_CELLS = 4
 
 
-class Question(Static):
-    """One message of the user, as it was written."""
+class Question(TextView):
+    """One message of the user, as it was written: Markdown in it is text."""
 
     def __init__(self, text: str) -> None:
         # Pasted text is text from outside.
-        super().__init__(inert(text), markup=False)
+        self.text = inert(text)
+        lines = self.text.expandtabs(_TAB_CELLS).split("\n")
+        super().__init__([Flow(Inline(within_marks(line))) for line in lines])
