@@ -16,8 +16,11 @@ Modules = Mapping[str, ast.Module]
 SERVICE, TERMINAL, WIRE = "sluice_service", "sluice_tui", "sluice_wire"
 LOWEST = (WIRE, f"{SERVICE}.telemetry")
 BASES = tuple(f"{SERVICE}.{folder}.base" for folder in ("providers", "stores", "quotas"))
-CLI = (f"{TERMINAL}.cli", f"{TERMINAL}.__main__")
-PLAIN, APP, SCREENS, WIDGETS = (f"{TERMINAL}.{part}" for part in ("plain", "app", "screens", "widgets"))
+ENTRY = (f"{TERMINAL}.cli", f"{TERMINAL}.__main__")
+COMMANDS, PLAIN, APP, SCREENS, WIDGETS = (
+    f"{TERMINAL}.{part}" for part in ("commands", "plain", "app", "screens", "widgets")
+)
+CLI = (*ENTRY, COMMANDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ RULES = {
     f"{SERVICE}.telemetry": Rule(LOWEST),
     SERVICE: Rule((WIRE,)),
     WIRE: Rule((WIRE,)),
-    f"{TERMINAL}.cli": Rule((TERMINAL, WIRE), never=CLI),
+    f"{TERMINAL}.cli": Rule((TERMINAL, WIRE), never=ENTRY),
+    f"{TERMINAL}.commands": Rule((TERMINAL, WIRE), never=(*ENTRY, SCREENS, WIDGETS)),
     f"{TERMINAL}.__main__": Rule((f"{TERMINAL}.cli",)),
     f"{TERMINAL}.app": Rule((TERMINAL, WIRE), never=(*CLI, PLAIN)),
     f"{TERMINAL}.screens": Rule((TERMINAL, WIRE), never=(*CLI, PLAIN, APP)),
@@ -59,7 +63,7 @@ ADAPTERS = tuple(f"{SERVICE}.generation.{kind}_" for kind in ("memory", "redis")
 
 FOREIGN = {
     **{f"{SERVICE}.{room}": ("flask", "werkzeug") for room in ("chat", "generation", "providers", "stores", "quotas")},
-    **{f"{TERMINAL}.{room}": ("textual", "rich") for room in ("api", "stream", "session")},
+    **{f"{TERMINAL}.{room}": ("textual", "rich") for room in ("api", "stream", "session", "plain", "config", "doctor")},
 }
 # The settings read the environment; the other two only set what libraries read there when they are imported.
 ENVIRONMENT_USERS = (f"{SERVICE}.settings", f"{SERVICE}.entry", f"{SERVICE}.telemetry.cloud")
@@ -180,6 +184,8 @@ BREACHES = {
     "the session knows Textual": {"sluice_tui/session.py": "from textual.app import App"},
     "a widget knows a screen": {"sluice_tui/widgets/prompt.py": "from sluice_tui.screens import chat"},
     "a screen knows the app": {"sluice_tui/screens/chat.py": "from sluice_tui.app import App"},
+    "a command goes back to the command line": {"sluice_tui/commands/ask.py": "from sluice_tui.cli import parser"},
+    "the plain face knows a command": {"sluice_tui/plain/chat.py": "import sluice_tui.commands.ask"},
     "the session knows a widget": {"sluice_tui/session.py": "import sluice_tui.widgets.prompt"},
     "a module is called utils": {"sluice_service/chat/utils.py": ""},
     "a provider uses the environment": {"sluice_service/providers/demo.py": "import os\nos.environ['HOME']"},
@@ -207,6 +213,9 @@ INNOCENT = {
     "sluice_service/providers/openai_sdk.py": "import openai",
     "sluice_service/telemetry/entries.py": "import logging",
     "sluice_wire/frames.py": "import re",
+    "sluice_tui/cli.py": "from sluice_tui.commands import ask",
+    "sluice_tui/commands/__init__.py": "",
+    "sluice_tui/commands/ask.py": "from sluice_tui.plain import asking",
     "sluice_tui/app.py": "from sluice_tui.screens.chat import Chat",
     "sluice_tui/api.py": "import httpx\nfrom sluice_wire import frames",
     "sluice_tui/session.py": "",

@@ -9,7 +9,9 @@ import pytest
 from sluice_tui.api import Endpoint
 from sluice_tui.backoff import Patience
 from sluice_tui.connection import Connection
-from sluice_tui.plain import ExitCode, JsonPrinter, TextPrinter, ask
+from sluice_tui.plain.asking import Question, ask
+from sluice_tui.plain.exit_codes import ExitCode
+from sluice_tui.plain.printers import JsonPrinter, TextPrinter
 from sluice_wire.errors import SluiceError
 from tests.tui.fake_openai import BROKEN, RESET, FakeOpenAI, Reply, whole
 
@@ -27,7 +29,7 @@ class Asked:
         printer = JsonPrinter(self._out) if as_json else TextPrinter(self._out, self._errors)
         patience = Patience(chance=lambda: 0.5, sleep=sleep)
         async with Connection(Endpoint(self._server.url), patience=patience) as connection:
-            code = await ask("hi", connection, printer)
+            code = await ask(Question("hi"), connection, printer)
         return code, self._out.getvalue(), self._errors.getvalue()
 
 
@@ -93,4 +95,4 @@ async def test_a_server_that_does_not_stream_is_asked_plainly(asked: Asked, serv
 
     told = await asked.ask()
 
-    assert told == (0, "all at once\n", "sluice: this server does not stream; waiting for the whole answer\n")
+    assert told == (0, "all at once\n", "sluice: this answer is not streamed; waiting for the whole of it\n")

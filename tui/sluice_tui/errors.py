@@ -183,6 +183,11 @@ CLIENT_ERRORS: Mapping[str, ClientErrorKind] = {
         "The server, or the network between, closed it before the answer was complete.",
         "Try again; what was received so far is not the whole answer.",
     ),
+    "ask_timeout": ClientErrorKind(
+        "The answer was not whole after {seconds} s.",
+        "That is as long as --timeout (timeout in config.toml) lets it take.",
+        "Allow more time, or ask for a shorter answer; what was received so far is not the whole answer.",
+    ),
     "answer_truncated": ClientErrorKind(
         "The answer broke off.",
         "The stream ended without saying that the answer was finished.",
@@ -209,10 +214,22 @@ CLIENT_ERRORS: Mapping[str, ClientErrorKind] = {
         "Check --url (SLUICE_URL) and SLUICE_API_KEY.",
         retryable=False,
     ),
+    "no_conversations": ClientErrorKind(
+        "The server at {url} keeps no conversations.",
+        "Only Sluice stores them; this is another server, or its agents are another's.",
+        "Leave --conversation away, or name a Sluice service with --url (SLUICE_URL).",
+        retryable=False,
+    ),
     "no_agents": ClientErrorKind(
         "The server at {url} offers no model.",
         "Its list of models is empty.",
         "Name one with --agent (SLUICE_AGENT), or ask whoever runs the server.",
+        retryable=False,
+    ),
+    "port_taken": ClientErrorKind(
+        "Sluice cannot listen on {place}.",
+        "{problem}.",
+        "Give another --port (0 for any free one) or --host, or end what listens there.",
         retryable=False,
     ),
     "function_not_installed": ClientErrorKind(

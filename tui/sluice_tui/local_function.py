@@ -32,8 +32,8 @@ _LAST_WORDS_LINES = 3
 # There is one user, who pays for nothing here but their own model.
 _LIMITS = {"streams": 1000, "messages_per_hour": 1_000_000}
 
-# functions-framework's command line reads these, and they would change what is served or how.
-_FRAMEWORK_SWITCHES = ("DEBUG", "FUNCTION_USE_ASGI", "FUNCTION_TARGET", "FUNCTION_SOURCE", "HOST")
+FRAMEWORK_SWITCHES = ("DEBUG", "FUNCTION_USE_ASGI", "FUNCTION_TARGET", "FUNCTION_SOURCE", "HOST")
+"""functions-framework's command line reads these, and they would change what is served or how."""
 
 
 def installed_source() -> Path:
@@ -131,7 +131,7 @@ class LocalFunction:
         return port
 
     def _child_environment(self, port: int) -> dict[str, str]:
-        passed = {name: value for name, value in self._environment.items() if name not in _FRAMEWORK_SWITCHES}
+        passed = {name: value for name, value in self._environment.items() if name not in FRAMEWORK_SWITCHES}
         key_hash = hashlib.sha256(self._key.encode()).hexdigest()
         entry = {"user": "local", "sha256": key_hash, "limits": _LIMITS}
         stored = {"CONVERSATIONS": kept} if (kept := self._conversations()) else {}

@@ -1,67 +1,22 @@
 """`sluice ask`: what it writes, and what it leaves with."""
 
 import fcntl
-import io
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import termios
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from typing import IO
 
 import pytest
 
-from sluice_tui.cli import main
 from sluice_wire.errors import SluiceError
 from sluice_wire.version import __version__
 from tests.support.waiting import until
+from tests.tui.command import SECONDS, environment, sluice, sluice_process, started
 from tests.tui.fake_openai import BROKEN, DONE, HANG, FakeOpenAI, Reply, chunk, frame, whole
 from tests.tui.processes import SLUICE
-
-SECONDS = 30
-
-
-def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
-    return {**kept, "PYTHONUNBUFFERED": "", **more}
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a run said and left with."""
-
-    stdout: str
-    stderr: str
-    returncode: int
-
-
-def sluice(*arguments: str, input: str = "", **more: str) -> Ended:
-    """The command in this process, with streams of its own: starting another takes longer than all the rest."""
-    out, errors, given = (io.TextIOWrapper(io.BytesIO(data), "utf-8") for data in (b"", b"", input.encode()))
-    usual, sys.stdin = sys.stdin, given
-    try:
-        with redirect_stdout(out), redirect_stderr(errors):
-            code = main(arguments, environment(**more))
-    except SystemExit as left:
-        code = int(left.code or 0)
-    finally:
-        sys.stdin = usual
-    return Ended(written(out), written(errors), code)
-
-
-def written(stream: io.TextIOWrapper) -> str:
-    stream.seek(0)
-    return stream.read()
-
-
-def sluice_process(*arguments: str, input: str = "", **more: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*SLUICE, *arguments], input=input, env=environment(**more), capture_output=True, text=True, timeout=SECONDS
-    )
 
 
 def test_the_answer_goes_to_standard_output_and_nothing_else_does(server: FakeOpenAI) -> None:
@@ -243,13 +198,6 @@ def test_exit_141_and_quiet_when_the_reader_goes_away(server: FakeOpenAI) -> Non
 def test_help_names_every_exit_code_and_version_the_version() -> None:
     assert all(f"\n  {code} " in sluice("ask", "--help").stdout for code in (0, 1, 2, 3, 4, 130, 141))
     assert sluice("--version").stdout == f"sluice {__version__}\n"
-
-
-def started(*arguments: str, **more: str) -> "subprocess.Popen[str]":
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        [*SLUICE, *arguments], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment(**more), text=True
-    )
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -1,0 +1,34 @@
+"""`sluice completion`: a shell's own script that completes commands, options and files."""
+
+import argparse
+from collections.abc import Mapping
+
+SHELLS = ("bash", "zsh", "fish")
+
+_DESCRIPTION = """\
+Print a script that completes commands, options and files. It is made once and asks no program at each Tab:
+
+  bash   sluice completion bash > ~/.local/share/bash-completion/completions/sluice
+  zsh    sluice completion zsh > "${fpath[1]}/_sluice"
+  fish   sluice completion fish > ~/.config/fish/completions/sluice.fish
+"""
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Its options."""
+    parser = commands.add_parser(
+        "completion",
+        help="print a script that completes in bash, zsh or fish",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("shell", choices=SHELLS)
+
+
+def run(options: argparse.Namespace, _: Mapping[str, str]) -> int:
+    """Print it."""
+    import shtab
+
+    print(shtab.complete(options.root, options.shell))
+    return 0
