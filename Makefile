@@ -64,9 +64,12 @@ clientpins: $(READY) ## Pin the clients of others anew, after a change to their 
 	@touch $(CLIENTS_VENV)/.ready
 	@cd $(CLIENTS) && npm install --package-lock-only
 
-generated: $(READY) ## Write .env.example and docs/errors.md anew
+generated: $(READY) ## Write .env.example and the tables in README.md and docs/ anew
 	@$(RUN)/python tools/generate_env_example.py
 	@$(RUN)/python tools/generate_error_docs.py
+	@$(RUN)/python tools/generate_api_docs.py
+	@$(RUN)/python tools/generate_settings_docs.py
+	@$(RUN)/python tools/generate_capacity.py
 
 clean: ## Remove the virtual environment and everything else that was made
 	@rm -rf $(VENV) $(CLIENTS_VENV) $(CLIENTS)/node_modules build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

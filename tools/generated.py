@@ -1,8 +1,9 @@
 """Generated files: their generators write them, and the tests ask the generators whether they are still true."""
 
 import argparse
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +24,23 @@ def write_or_check(description: str, texts: Mapping[str, str]) -> int:
         else:
             (ROOT / path).write_text(texts[path], encoding="utf-8")
     return int(checking and bool(stale))
+
+
+def with_parts(path: str, parts: Mapping[str, str]) -> str:
+    """A document's text with new contents between its marks `<!-- NAME: begin … -->` and `<!-- NAME: end -->`."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    for name, content in parts.items():
+        marked = re.compile(rf"(<!-- {name}: begin[^>]*-->\n).*?(<!-- {name}: end -->)", re.DOTALL)
+        if not marked.search(text):
+            sys.exit(f"{path} has no place marked {name}.")
+        text = marked.sub(lambda found, content=content: f"{found[1]}{content}{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def _current(path: Path) -> str | None:

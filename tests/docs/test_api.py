@@ -1,15 +1,13 @@
 """The commands in docs/api.md, run in their order in one shell against the function."""
 
-import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
+from tests.docs.documents import ROOT, blocks
 from tests.support.running_function import running_function
 
-API = (Path(__file__).resolve().parent.parent.parent / "docs" / "api.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"(?ms)^```sh\n(.*?)^```$", API)
+BLOCKS = blocks(ROOT / "docs" / "api.md", "sh")
 MARK = "=== next block ==="
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.documents import ROOT, blocks
 from tests.packaging.servers import answers, free_port
 from tests.support.clients import NODE_MODULES, needs_node
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
 # The set-up has been done already, or these tests would not run.
 MAKE = ("make", "-o", ".venv/.ready")
 
@@ -24,9 +24,9 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("readme")]
 
 def block(language: str, holding: str) -> str:
     """The one fenced block of a language that holds a text."""
-    found = [text for text in re.findall(rf"(?ms)^```{language}\n(.*?)^```$", README) if holding in text]
+    found = [text for text in blocks(README, language) if holding in text]
     assert len(found) == 1, f"{len(found)} blocks hold {holding!r}"
-    return str(found[0])
+    return found[0]
 
 
 def commands_of(script: str) -> str:
@@ -95,7 +95,8 @@ def test_openai_python_streams_an_answer(checkout: Path, port: int) -> None:
 
 @needs_node
 def test_openai_for_node_streams_an_answer(checkout: Path, port: int) -> None:
-    (checkout / "node_modules").symlink_to(NODE_MODULES)
+    if not (checkout / "node_modules").exists():
+        (checkout / "node_modules").symlink_to(NODE_MODULES)
     (checkout / "ask.mjs").write_text(on_port(block("js", "OpenAI"), port), encoding="utf-8")
 
     told = run(checkout, "bash", "-euc", "set -a; . ./.env; exec node ask.mjs")
@@ -117,6 +118,34 @@ def test_both_commands_exist() -> None:
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
-def test_linked_file_exists(path: str) -> None:
-    assert (ROOT / path).exists()
+PAGE = """
+import { EventSource } from "eventsource";
+const { sluice, ticket } = process.env;
+const output = { set textContent(text) { process.stdout.write(text); }, get textContent() { return ""; } };
+"""
+
+
+@needs_node
+def test_page_gets_its_answer_through_an_event_source(checkout: Path, port: int) -> None:
+    if not (checkout / "node_modules").exists():
+        (checkout / "node_modules").symlink_to(NODE_MODULES)
+    (checkout / "page.mjs").write_text(PAGE + block("js", "EventSource"), encoding="utf-8")
+    ask_for_ticket = (
+        'curl -sS http://127.0.0.1:$port/v1/tickets -H "Authorization: Bearer $SLUICE_API_KEY" -H \'Content-Type: '
+        'application/json\' -d \'{"route": "/chat/stream", "message": "What is a sluice?"}\''
+    )
+    script = f"""
+        set -a; . ./.env; port={port} sluice=http://127.0.0.1:{port}
+        ticket=$({ask_for_ticket} | sed 's/.*"ticket":"\\([^"]*\\)".*/\\1/')
+        exec node page.mjs
+    """
+
+    assert "sluice" in run(checkout, "bash", "-euc", script)
+
+
+def test_every_block_is_one_that_a_test_runs() -> None:
+    shell = ["make test", "ask ", "key new me", "make serve", "curl"]
+
+    assert len(blocks(README, "sh")) == len({block("sh", holding) for holding in shell})
+    assert len(blocks(README, "python")) == 1
+    assert len(blocks(README, "js")) == 2
