@@ -6,7 +6,7 @@ CLIENTS := tests/end_to_end/clients
 CLIENTS_VENV := .venv-clients
 
 .DEFAULT_GOAL := help
-.PHONY: help setup clients chat serve test lint types requirements clientpins generated clean
+.PHONY: help setup clients chat serve test lint types bench benchguard requirements clientpins generated clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 20
@@ -51,6 +51,12 @@ lint: $(READY) ## Check style and formatting
 types: $(READY) ## Check types
 	@$(RUN)/mypy
 
+bench: $(READY) ## Measure the function beside nginx, a tutorial's gateway and LiteLLM, for an hour; ARGS="paced" for a part
+	@$(RUN)/python -m bench $(or $(ARGS),all --keep)
+
+benchguard: $(READY) ## Check within a minute that relaying has not become much dearer
+	@$(RUN)/python -m bench.guard
+
 requirements: ## Pin the packages anew, after a change to the dependencies in pyproject.toml
 	@tools/make_environment.sh $(VENV)
 	@$(RUN)/python tools/generate_requirements.py
@@ -72,5 +78,5 @@ generated: $(READY) ## Write .env.example and the tables in README.md and docs/ 
 	@$(RUN)/python tools/generate_capacity.py
 
 clean: ## Remove the virtual environment and everything else that was made
-	@rm -rf $(VENV) $(CLIENTS_VENV) $(CLIENTS)/node_modules build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) $(CLIENTS_VENV) $(CLIENTS)/node_modules build bench/build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find function tui tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

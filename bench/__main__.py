@@ -1,61 +1,56 @@
-"""`python -m bench`: measure gateways side by side and print one table for each workload."""
+"""`python -m bench`: gateways side by side, and one table of what they cost."""
 
 import argparse
-import statistics
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from bench import programs
+from bench import cold_start, report
 from bench.gateways import GATEWAYS
-from bench.paced import Paced
-
-Cells = Mapping[tuple[str, str], Sequence[Mapping[str, float]]]
-"""By workload and gateway, the figures of each round."""
-
-
-def run(workloads: Sequence[Paced], gateways: Sequence[str], rounds: int) -> Cells:
-    """Every workload on every gateway, gateways in turn within each round."""
-    cells = defaultdict(list)
-    with programs.upstream() as (upstream_pid, upstream_port):
-        for number in range(rounds):
-            for name in gateways:
-                with GATEWAYS[name](upstream_port) as gateway:
-                    for workload in workloads:
-                        cells[workload.name, name].append(cell := workload.measure(gateway, upstream_pid))
-                        print(f"  round {number + 1}: {workload.name}, {name}: {brief(cell)}", flush=True)
-    return cells
-
-
-def brief(cell: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in cell.items())
-
-
-def table(cells: Cells, workload: str, gateways: Sequence[str]) -> str:
-    """Medians over the rounds, a row for each figure."""
-    rows = [f"{workload:<28}" + "".join(f"{name:>12}" for name in gateways)]
-    names = dict.fromkeys(name for gateway in gateways for cell in cells[workload, gateway] for name in cell)
-    for figure in names:
-        medians = (
-            statistics.median(cell.get(figure, float("nan")) for cell in cells[workload, gateway]) for gateway in gateways
-        )
-        rows.append(f"{figure:<28}" + "".join(f"{median:>12.3f}" for median in medians))
-    return "\n".join(rows)
+from bench.parts import PARTS, Cells, paced
 
 
 def main() -> None:
+    options = _options()
+    cells: Cells = {}
+    for name in PARTS if options.part == "all" else [options.part]:
+        part = paced(options.streams, options.rate, options.seconds, options.in_step) if options.streams else PARTS[name]
+        print(f"{name}: {part.about}", flush=True)
+        cells = {**cells, **part.run(options.gateways, options.rounds)}
+    told = report.table(cells)
+    if options.part in ("cold", "all"):
+        told += "\n\nWhere the function's start goes, ms of each package's own modules:\n\n" + _imports()
+    print(f"\n{report.circumstances()}\n\n{told}")
+    if options.keep:
+        print(f"\nkept in {report.keep(options.part, told, cells)}")
+
+
+def _imports() -> str:
+    return "\n".join(f"- {package}: {milliseconds:.0f}" for package, milliseconds in cold_start.imports())
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parts = parser.add_subparsers(required=True, metavar="PART")
-    paced = parts.add_parser("paced", help="streams at the pace of a model")
-    paced.add_argument("--streams", type=int, nargs="+", default=[50, 200, 500])
-    paced.add_argument("--rate", type=float, default=50, help="tokens per second of each stream")
-    paced.add_argument("--seconds", type=float, default=8, help="how long all streams run side by side")
-    paced.add_argument("--gateways", nargs="+", choices=GATEWAYS, default=["direct", "nginx", "sluice"])
-    paced.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    workloads = [Paced(streams, options.rate, options.seconds) for streams in options.streams]
-    cells = run(workloads, options.gateways, options.rounds)
-    for workload in workloads:
-        print("\n" + table(cells, workload.name, options.gateways))
+    parts = parser.add_subparsers(dest="part", required=True, metavar="PART")
+    every = parts.add_parser("all", help="every part, which takes an hour")
+    for name, part in PARTS.items():
+        _common(alone := parts.add_parser(name, help=part.about), part.gateways)
+        if name == "paced":
+            _paced(alone)
+    _common(every, list(GATEWAYS))
+    parser.set_defaults(streams=None)
+    return parser.parse_args()
+
+
+def _common(parser: argparse.ArgumentParser, gateways: Sequence[str]) -> None:
+    parser.add_argument("--gateways", nargs="+", choices=GATEWAYS, help=f"of {', '.join(gateways)}; all of them unless said")
+    parser.add_argument("--rounds", type=int, help="how often each cell is measured")
+    parser.add_argument("--keep", action="store_true", help="write the table into a file in bench/results/")
+
+
+def _paced(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--streams", type=int, nargs="+", default=[20, 50, 200, 500], help="how many streams at once")
+    parser.add_argument("--rate", type=float, default=50, help="tokens per second of each stream")
+    parser.add_argument("--seconds", type=float, default=8, help="how long all streams run side by side")
+    parser.add_argument("--in-step", action="store_true", help="the tokens of all streams come at the same moments")
 
 
 if __name__ == "__main__":

@@ -68,9 +68,12 @@ class Moment:
             stolen=stolen,
         )
 
-    def foreign_cores(self, until: "Moment") -> float:
-        """How many cores were busy with what is not ours, or stolen, between two moments."""
-        ours = until.gateway - self.gateway + until.tools - self.tools
+    def foreign_cores(self, until: "Moment", others_of_ours: float = 0.0) -> float:
+        """How many cores were busy with what is not ours, or stolen, between two moments.
+
+        `others_of_ours` is the CPU time of tools that began and ended within the span.
+        """
+        ours = until.gateway - self.gateway + until.tools - self.tools + others_of_ours
         busy = until.machine - self.machine + until.stolen - self.stolen
         return max(0.0, busy - ours) / (until.at - self.at)
 

@@ -1,4 +1,4 @@
-"""The gateways that are measured, each on a core of its own: started, awaited, stopped with all their processes."""
+"""The gateways that are measured: how each is started, and one that runs, on a core of its own."""
 
 import contextlib
 import hashlib
@@ -13,127 +13,70 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.programs import BENCH, GATEWAY_CORE
+from bench import litellm
+from bench.programs import BENCH, ON_GATEWAY_CORE
 
-KEY = "a-key-for-the-benchmark"
 ROOT = BENCH.parent
+KEY = "sk-a-key-for-the-benchmark"
 THREADS = 1100
-"""For the gateways that hold a stream in a thread: enough for every workload, so that none waits for a place."""
+"""For the tutorial's gateway, which holds a stream in a thread: enough that none waits for a place."""
 START_SECONDS = 60
 
 
 @dataclass(frozen=True)
+class Plan:
+    """How a gateway is started. Without a command there is none: the clients ask upstream itself."""
+
+    port: int
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    health: str = "/health"
+
+
+@dataclass(frozen=True)
 class Gateway:
-    """One that runs. Without `pid` there is none: the clients ask upstream itself."""
+    """One that runs."""
 
     name: str
     port: int
-    pid: int | None = None
+    pid: int | None
     model: str = "bench"
-
-    @property
-    def load(self) -> dict[str, object]:
-        """What the load generator must know."""
-        return {"port": self.port, "key": KEY, "model": self.model}
+    key: str = KEY
 
 
-@contextmanager
-def running(
-    name: str, command: Sequence[str], port: int, environment: Mapping[str, str], folder: Path, health: str = "/health"
-) -> Iterator[Gateway]:
-    """Start it on its core, wait until it answers, and stop it in the end. Its output goes into a file, as in production."""
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["taskset", "-c", GATEWAY_CORE, *command],
-            env={**os.environ, **environment},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=folder,
-        )
-        try:
-            if not answers(port, health, process):
-                raise SystemExit(f"{name} did not start:\n{(folder / 'log').read_text(errors='replace')[-3000:]}")
-            yield Gateway(name, port, process.pid)
-        finally:
-            _stop(process)
+def direct(_: Path, upstream_port: int) -> Plan:
+    """What the tools can do, and what they cost themselves."""
+    return Plan(upstream_port)
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def sluice(folder: Path, upstream_port: int) -> Plan:
+    """The function under functions-framework, as on Cloud Run: structured entries, a key, limits that are counted.
 
-
-def answers(port: int, path: str, process: "subprocess.Popen[bytes]") -> bool:
-    """Wait until it answers at all, if only with a refusal."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5).close()
-        except urllib.error.HTTPError:
-            return True
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return True
-    return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def sluice_environment(folder: Path, upstream_port: int) -> dict[str, str]:
-    """As on Cloud Run, with room for every workload: structured entries, a key, limits that are counted but not reached."""
+    The limits leave room for every workload.
+    """
     (folder / "agents.toml").write_text(
         f'[providers.fake]\nbase_url = "http://127.0.0.1:{upstream_port}/v1"\napi_key_env = "FAKE_API_KEY"\n'
         '[[agents]]\nid = "bench"\nprovider = "fake"\nmodel = "gpt-4.1-mini"\npassthrough = true\n'
     )
     keys = [{"user": "bench", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}]
-    return {
+    environment = {
         "API_KEYS": json.dumps(keys),
         "AGENTS_FILE": str(folder / "agents.toml"),
         "FAKE_API_KEY": "none",
         "STREAMS_PER_USER": "10000",
         "MESSAGES_PER_HOUR": "100000",
+        "CONVERSATIONS": f"sqlite:///{folder}/conversations.db",
         "K_SERVICE": "sluice",
         "GOOGLE_CLOUD_PROJECT": "bench",
     }
-
-
-def sluice_command(port: int) -> list[str]:
-    source = str(ROOT / "function" / "main.py")
-    return [
-        sys.executable,
-        "-m",
-        "functions_framework",
-        "--source",
-        source,
-        "--target",
-        "chat",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-
-
-@contextmanager
-def sluice(upstream_port: int) -> Iterator[Gateway]:
-    """The function under functions-framework, as it is deployed."""
-    with tempfile.TemporaryDirectory() as folder:
-        port, environment = free_port(), sluice_environment(Path(folder), upstream_port)
-        with running("sluice", sluice_command(port), port, environment, Path(folder)) as gateway:
-            yield gateway
+    port, source = _free_port(), str(ROOT / "function" / "main.py")
+    framework = (sys.executable, "-m", "functions_framework", "--source", source, "--target", "chat")
+    return Plan(port, (*framework, "--host", "127.0.0.1", "--port", str(port)), environment)
 
 
 _NGINX = """
@@ -153,52 +96,94 @@ http {{
 """
 
 
-@contextmanager
-def nginx(upstream_port: int) -> Iterator[Gateway]:
-    """nginx as a reverse proxy for streams: buffering off, connections to upstream kept. It relays and knows nothing."""
+def nginx(folder: Path, upstream_port: int) -> Plan:
+    """A reverse proxy for streams, connections to upstream kept: it relays bytes and knows nothing of them."""
     if not shutil.which("nginx"):
         raise SystemExit("The benchmark needs nginx beside the function: apt-get install nginx-light")
-    with tempfile.TemporaryDirectory() as name:
-        folder, port = Path(name), free_port()
-        (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, upstream=upstream_port, port=port))
-        command = ["nginx", "-p", name, "-e", f"{name}/error.log", "-c", f"{name}/nginx.conf"]
-        with running("nginx", command, port, {}, folder) as gateway:
-            yield gateway
+    port = _free_port()
+    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, upstream=upstream_port, port=port))
+    return Plan(port, ("nginx", "-p", str(folder), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"))
 
 
-@contextmanager
-def tutorial(upstream_port: int) -> Iterator[Gateway]:
+def tutorial(_: Path, upstream_port: int) -> Plan:
     """What a tutorial ends with: see tutorial.py."""
-    port = free_port()
-    options = [
-        "--worker-class",
-        "gthread",
-        "--workers",
-        "1",
-        "--threads",
-        str(THREADS),
-        "--worker-connections",
-        str(THREADS + 200),
-    ]
-    command = [sys.executable, "-m", "gunicorn", *options, "--bind", f"127.0.0.1:{port}", "bench.tutorial:app"]
-    environment = {
-        "OPENAI_API_KEY": "none",
-        "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
-        "PYTHONPATH": str(ROOT),
-    }
-    with tempfile.TemporaryDirectory() as folder, running("tutorial", command, port, environment, Path(folder)) as gateway:
-        yield gateway
+    port = _free_port()
+    threads = ("--worker-class", "gthread", "--threads", str(THREADS), "--worker-connections", str(THREADS + 200))
+    command = (sys.executable, "-m", "gunicorn", *threads, "--bind", f"127.0.0.1:{port}", "bench.tutorial:app")
+    base_url = f"http://127.0.0.1:{upstream_port}/v1"
+    return Plan(port, command, {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": base_url, "PYTHONPATH": str(ROOT)})
 
 
-@contextmanager
-def direct(upstream_port: int) -> Iterator[Gateway]:
-    """No gateway: what the tools can do, and what they cost themselves."""
-    yield Gateway("direct", upstream_port)
+def litellm_proxy(folder: Path, upstream_port: int) -> Plan:
+    """LiteLLM's proxy, one worker, with a key and no database."""
+    (folder / "config.yaml").write_text(litellm.config(upstream_port, KEY))
+    port = _free_port()
+    command = (str(litellm.program()), "--config", f"{folder}/config.yaml", "--host", "127.0.0.1", "--port", str(port))
+    return Plan(port, (*command, "--num_workers", "1"), litellm.ENVIRONMENT, "/health/liveliness")
 
 
-GATEWAYS: Mapping[str, Callable[[int], AbstractContextManager[Gateway]]] = {
+GATEWAYS: Mapping[str, Callable[[Path, int], Plan]] = {
     "direct": direct,
     "nginx": nginx,
     "sluice": sluice,
     "tutorial": tutorial,
+    "litellm": litellm_proxy,
 }
+
+
+@contextmanager
+def running(name: str, upstream_port: int, settings: Mapping[str, str] | None = None) -> Iterator[Gateway]:
+    """Start it, wait until it answers, and stop it in the end. `settings` are added to its environment.
+
+    Raises SystemExit when it does not start.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        plan = GATEWAYS[name](Path(folder), upstream_port)
+        if not plan.command:
+            yield Gateway(name, plan.port, None)
+            return
+        with started(plan, Path(folder), settings) as process:
+            if not _answers(plan, process):
+                raise SystemExit(f"{name} did not start:\n{Path(folder, 'log').read_text(errors='replace')[-3000:]}")
+            yield Gateway(name, plan.port, process.pid)
+
+
+@contextmanager
+def started(plan: Plan, folder: Path, settings: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """Its process, from its first moment. Its output goes into a file; it is stopped with all its processes."""
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*ON_GATEWAY_CORE, *plan.command],
+            env={**os.environ, **plan.environment, **(settings or {})},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=folder,
+        )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _answers(plan: Plan, process: "subprocess.Popen[bytes]") -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{plan.port}{plan.health}", timeout=5).close()
+        except urllib.error.HTTPError:
+            return True  # a refusal is an answer
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

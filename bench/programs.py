@@ -1,43 +1,51 @@
 """The fake upstream and the load generator: compiled when they have changed, started, and their output read."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 BENCH = Path(__file__).parent
 SOURCES = BENCH / "programs"
 BUILD = BENCH / "build"
 """What the benchmark makes for itself; git ignores it."""
 
-TOOLS_CORE, GATEWAY_CORE = "0", "1"
+_CORES = sorted(os.sched_getaffinity(0))
+ON_TOOLS_CORE = ("taskset", "-c", str(_CORES[0]))
+ON_GATEWAY_CORE = ("taskset", "-c", str(_CORES[-1]))
 
 Report = dict[str, Any]
 
 
 def compiled(name: str) -> Path:
     """The program, compiled anew if a source is newer. Raises SystemExit without a C compiler."""
-    program = BUILD / name
-    sources = [*SOURCES.glob("*.h"), SOURCES / f"{name}.c"]
-    if not program.exists() or any(source.stat().st_mtime > program.stat().st_mtime for source in sources):
+    program, source = BUILD / name, SOURCES / f"{name}.c"
+    if not program.exists() or any(s.stat().st_mtime > program.stat().st_mtime for s in (source, *SOURCES.glob("*.h"))):
         if not shutil.which("cc"):
             raise SystemExit("The benchmark needs a C compiler: apt-get install gcc libc6-dev")
         BUILD.mkdir(exist_ok=True)
-        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(sources[-1])], check=True)
+        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)], check=True)
     return program
 
 
+class Upstream(NamedTuple):
+    """The fake upstream that runs."""
+
+    pid: int
+    port: int
+
+
 @contextmanager
-def upstream() -> Iterator[tuple[int, int]]:
-    """The fake upstream: its process id and its port."""
-    command = ["taskset", "-c", TOOLS_CORE, str(compiled("upstream"))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+def upstream() -> Iterator[Upstream]:
+    """The fake upstream, on the tools' core."""
+    with subprocess.Popen([*ON_TOOLS_CORE, str(compiled("upstream"))], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
-            yield process.pid, int(process.stdout.readline())
+            yield Upstream(process.pid, int(process.stdout.readline()))
         finally:
             process.kill()
 
@@ -46,14 +54,8 @@ class Load:
     """A load generator that runs. `options` are those of load.c."""
 
     def __init__(self, **options: object) -> None:
-        command = [
-            "taskset",
-            "-c",
-            TOOLS_CORE,
-            str(compiled("load")),
-            *(f"{name}={value}" for name, value in options.items()),
-        ]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        arguments = (f"{name}={value}" for name, value in options.items())
+        self._process = subprocess.Popen([*ON_TOOLS_CORE, str(compiled("load")), *arguments], stdout=subprocess.PIPE)
         self.pid = self._process.pid
 
     def report(self, on_event: Callable[[Report], None] = lambda _: None) -> Report:
@@ -68,6 +70,6 @@ class Load:
         raise SystemExit(f"the load generator failed with status {self._process.returncode}")
 
     def stop(self) -> None:
-        """End it before its time."""
+        """End it before its time; whoever waits for nothing else must."""
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()

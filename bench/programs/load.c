@@ -19,8 +19,8 @@
 
 static struct {
     const char *path, *key, *model;
-    double port, connections, requests, tokens, rate, delay_ms, ramp_ms, pause_ms, limit_s, plain, reconnect, drop_every, bytes_per_second;
-} options = {.path = "/v1/chat/completions", .key = "none", .model = "bench", .connections = 1, .requests = 1, .tokens = 1, .limit_s = 60};
+    double port, connections, requests, tokens, rate, delay_ms, ramp_ms, pause_ms, limit_s, plain, reconnect, drop_every, bytes_per_second, spread;
+} options = {.path = "/v1/chat/completions", .key = "none", .model = "bench", .connections = 1, .requests = 1, .tokens = 1, .limit_s = 60, .spread = 1};
 
 struct answer {
     bool head_read, chunked, in_trailer, body_over, done, finished;
@@ -450,6 +450,7 @@ static void read_option(char *argument) {
         {"plain", &options.plain, NULL},             /* 1: not streamed */
         {"reconnect", &options.reconnect, NULL},     /* 1: a new connection for each request */
         {"drop_every", &options.drop_every, NULL},   /* frames after which the connection is dropped and the stream resumed */
+        {"spread", &options.spread, NULL},           /* 0: the tokens of all streams come in step */
         {"bytes_per_second", &options.bytes_per_second, NULL}, /* how fast a slow reader reads */
     };
     char *value = strchr(argument, '=');
@@ -467,7 +468,7 @@ static void read_option(char *argument) {
 static void begin_all(void) {
     uint64_t now = now_us();
     double interval_us = options.rate > 0 ? MICROS / options.rate : 0;
-    if (interval_us > MICROS) interval_us = 0;
+    if (interval_us > MICROS || !options.spread) interval_us = 0;
     connections = calloc((size_t)options.connections, sizeof *connections);
     for (unsigned i = 0; i < (unsigned)options.connections; i++) {
         struct connection *c = &connections[i];
