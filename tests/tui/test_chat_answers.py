@@ -1,10 +1,11 @@
 """An answer on the screen, by pressing keys and looking."""
 
+import re
 import threading
 
 from sluice_tui.app import ChatApp
-from tests.tui.fake_openai import DONE, HANG, FakeOpenAI, chunk, whole
-from tests.tui.screens import CURSOR, send, shown, status_line, until_gone, until_shown
+from tests.tui.fake_openai import DONE, HANG, FakeOpenAI, Reply, chunk, whole
+from tests.tui.screens import CURSOR, send, shown, status_line, until, until_gone, until_shown
 
 
 async def test_an_answer_appears_as_it_arrives_behind_a_typing_cursor(app: ChatApp, server: FakeOpenAI) -> None:
@@ -101,3 +102,47 @@ async def test_quitting_in_the_middle_of_an_answer_is_clean(app: ChatApp, server
 
     assert app.return_code == 0
     assert server.completions[0].gone.wait(5)
+
+
+async def test_escape_before_the_first_token_cancels_on_the_server_once_it_names_the_stream(
+    app: ChatApp, server: FakeOpenAI
+) -> None:
+    gate = threading.Event()
+    server.models, server.stream_id = [{"id": "fake", "owned_by": "sluice"}], "s1"
+    server.replies["/v1/onboarding/fake"] = Reply(200, {"step": 0, "total": 0, "done": True})
+    server.scripts = [Reply(200, b"", "text/event-stream", {"x-stream-id": "s1"}, gate), whole("complete")]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "hi")
+        await until(pilot, lambda: bool(server.completions))
+        await pilot.press("escape")
+        await until_shown(pilot, "You stopped this answer.")
+        await send(pilot, "more")
+        await until_shown(pilot, "complete")
+        assert "/streams/s1/cancel" not in server.paths
+
+        gate.set()
+        await until(pilot, lambda: "/streams/s1/cancel" in server.paths)
+
+
+async def test_the_details_tell_all_that_is_known_of_an_answer(app: ChatApp, server: FakeOpenAI) -> None:
+    server.stream_id = "s1"
+    async with app.run_test(notifications=True, size=(100, 40)) as pilot:
+        await send(pilot, "hi")
+        await until_shown(pilot, "7 tokens")
+        await pilot.press("f3")
+        await until_shown(pilot, "Turn 1 of 1")
+
+        screen = shown(app)
+        for name, value in (
+            ("finish reason", "stop"),
+            ("stream id", "s1"),
+            ("correlation id", "corr-1"),
+            ("state", "finished"),
+        ):
+            assert re.search(rf"{name} +{value}", screen)
+        assert re.search(r"completion tokens +7", screen)
+        trace_id = server.completions[0].headers["traceparent"].split("-")[1]
+        assert trace_id in screen
+
+        await pilot.press("escape")
+        await until_gone(pilot, "Turn 1 of 1")

@@ -1,7 +1,9 @@
 """Errors on the screen, by pressing keys and looking."""
 
+import pytest
+
 from sluice_tui.app import ChatApp
-from sluice_tui.widgets.error_panel import ErrorPanel
+from sluice_tui.widgets.error_panel import ErrorPanel, clock
 from sluice_tui.widgets.prompt import Prompt
 from sluice_wire.errors import SluiceError
 from tests.tui.fake_openai import BROKEN, FakeOpenAI, Reply, frame, whole
@@ -106,3 +108,22 @@ async def test_a_message_sent_without_a_connection_is_kept_with_one_panel(app: C
         server.models = [{"id": "fake"}]
         await pilot.press("tab", "r")
         await until_shown(pilot, "Hello world")
+
+
+async def test_a_limit_counts_down_to_when_sending_works_again(app: ChatApp, server: FakeOpenAI) -> None:
+    told = SluiceError("rate_limited").report("corr-1").to_openai()
+    server.scripts = [Reply(429, told, headers={"retry-after": "754"}), whole("back again")]
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "hi")
+        await until_shown(pilot, "You can send again in 12:3")
+        first = shown(app)
+        await until_gone(pilot, "12:34")
+
+        assert "rate_limited" in first
+        await pilot.press("tab", "r")
+        await until_shown(pilot, "back again")
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(1, "0:01"), (599, "9:59"), (3600, "1:00:00"), (86_399, "23:59:59")])
+def test_a_wait_is_told_as_a_clock_counts_it_down(seconds: int, told: str) -> None:
+    assert clock(seconds) == told

@@ -1,9 +1,16 @@
 """The prompt, by pressing keys and looking."""
 
 import threading
+from pathlib import Path
 
+from textual import events
+
+from sluice_tui.api import Endpoint
 from sluice_tui.app import ChatApp
+from sluice_tui.connection import Connection
+from sluice_tui.memory import Memory
 from sluice_tui.widgets.prompt import Prompt
+from tests.tui.asking import HASTY
 from tests.tui.fake_openai import BROKEN, FakeOpenAI, whole
 from tests.tui.screens import CURSOR, draft, send, until, until_gone, until_shown
 
@@ -70,9 +77,9 @@ async def test_nothing_is_sent_where_nothing_is_written(app: ChatApp, server: Fa
 
 async def test_up_and_down_recall_and_a_draft_is_not_lost(app: ChatApp) -> None:
     async with app.run_test(notifications=True) as pilot:
-        for text in ("one", "two"):
+        for text, tokens in (("one", "7 tokens"), ("two", "7/14 tokens")):
             await send(pilot, text)
-            await until_shown(pilot, "7 tokens")
+            await until_shown(pilot, tokens)
             await until(pilot, lambda: draft(app) == "")
 
         await pilot.press("up")
@@ -99,3 +106,80 @@ async def test_the_prompt_takes_text_while_the_connection_is_being_made(app: Cha
 
         server.models_gate.set()
         await until_shown(pilot, "Hello world")
+
+
+async def test_what_was_written_and_sent_is_there_in_the_next_terminal(server: FakeOpenAI, tmp_path: Path) -> None:
+    first = remembering(server, tmp_path)
+    async with first.run_test(notifications=True) as pilot:
+        await send(pilot, "question")
+        await until_shown(pilot, "Hello world")
+        await pilot.press(*"a dra", "ctrl+j", *"ft")
+        await until(pilot, lambda: bool(list(tmp_path.glob("drafts/*.json"))))
+        await until(pilot, lambda: "ft" in next(tmp_path.glob("drafts/*.json")).read_text())
+        # As if it had been killed: its lock is gone, and it has cleaned nothing up.
+        assert first.memory.drafts
+        first.memory.drafts.release()
+
+    second = remembering(server, tmp_path)
+    async with second.run_test(notifications=True) as pilot:
+        await until(pilot, lambda: draft(second) == "a dra\nft")
+        await pilot.press(*["backspace"] * 8, "up")
+        assert draft(second) == "question"
+
+
+async def test_a_megabyte_is_pasted_as_one_mark_and_sent_whole(app: ChatApp, server: FakeOpenAI) -> None:
+    text = "".join(f"line {number}, and so on\n" for number in range(50_000))
+    async with app.run_test(notifications=True) as pilot:
+        await pilot.press(*"see: ")
+        app.screen.query_one(Prompt).post_message(events.Paste(text))
+        await until(pilot, lambda: "⟦pasted 1: 50,001 lines" in draft(app))
+        assert len(draft(app)) < 100
+
+        await pilot.press("enter")
+        await until_shown(pilot, "Hello world")
+
+    assert server.completions[0].body["messages"][0]["content"] == f"see: {text}"
+
+
+async def test_a_mark_of_a_paste_is_deleted_as_one(app: ChatApp) -> None:
+    async with app.run_test(notifications=True) as pilot:
+        app.screen.query_one(Prompt).post_message(events.Paste("x" * 10_000))
+        await until(pilot, lambda: draft(app).endswith("⟧"))
+        await pilot.press("backspace")
+
+        assert draft(app) == ""
+
+
+async def test_what_a_page_put_on_the_clipboard_is_inert_when_it_is_pasted(app: ChatApp) -> None:
+    async with app.run_test(notifications=True) as pilot:
+        app.screen.query_one(Prompt).post_message(events.Paste("one\r\ntwo\x1b]0;OWNED\x07"))
+        await until(pilot, lambda: draft(app) == "one\ntwo␛]0;OWNED␇")
+
+
+async def test_keys_can_be_given_to_others(server: FakeOpenAI) -> None:
+    keys = {"send": "ctrl+b", "newline": "enter", "details": "f9", "sned": "f10"}
+    app = ChatApp(Connection(Endpoint(server.url), patience=HASTY), keys=keys)
+    async with app.run_test(notifications=True, size=(120, 40)) as pilot:
+        await until_shown(pilot, "There is no key named sned.")
+        await until_shown(pilot, "f9 Info")
+        await pilot.press(*"one", "enter", *"two", "ctrl+b")
+        await until_shown(pilot, "Hello world")
+        await pilot.press("f9")
+        await until_shown(pilot, "Turn 1 of 1")
+
+    assert server.completions[0].body["messages"][0]["content"] == "one\ntwo"
+
+
+async def test_a_theme_that_was_picked_is_there_the_next_time(server: FakeOpenAI, tmp_path: Path) -> None:
+    first = remembering(server, tmp_path)
+    async with first.run_test(notifications=True) as pilot:
+        first.theme = "nord"
+        await until(pilot, lambda: (tmp_path / "theme").exists())
+
+    second = remembering(server, tmp_path)
+    async with second.run_test(notifications=True) as pilot:
+        await until(pilot, lambda: second.theme == "nord")
+
+
+def remembering(server: FakeOpenAI, folder: Path) -> ChatApp:
+    return ChatApp(Connection(Endpoint(server.url), patience=HASTY), Memory.at(folder))

@@ -39,6 +39,9 @@ _COMMANDS = (
     ("Export", "export", "Write the conversation to a Markdown or JSON file"),
     ("Details", "details", "Usage, times and ids of an answer"),
     ("Start the first questions again", "start_again", "For agents that ask some before they begin"),
+    ("Copy the answer", "copy_answer", "The last one, as Markdown"),
+    ("Copy the code", "copy_code", "The last block of code"),
+    ("Reasoning", "reasoning", "Show what the model thought, or hide it"),
     ("Back to the end", "follow", "To the newest text"),
 )
 
@@ -85,8 +88,8 @@ class ChatApp(App[None]):
     ) -> None:
         super().__init__()
         self._connection = connection
-        self._memory = memory or Memory()
-        self._theme_wanted = theme or self._memory.theme.read()
+        self.memory = memory or Memory()
+        self._theme_wanted = theme or self.memory.theme.read()
         self._keys_given = keys or {}
         known = {name: keys for name, keys in self._keys_given.items() if name in KEYS}
         self._keys = {name: known.get(name, KEYS[name].keys) for name in KEYS}
@@ -94,7 +97,7 @@ class ChatApp(App[None]):
 
     def get_default_screen(self) -> ChatScreen:
         """The one screen that is always there."""
-        return ChatScreen(self._connection, self._memory, self._keys)
+        return ChatScreen(self._connection, self.memory, self._keys)
 
     def on_mount(self) -> None:
         """Look as the user wishes, and leave in order when the system asks: the terminal gets its own screen back."""
@@ -104,7 +107,7 @@ class ChatApp(App[None]):
             self.theme = self._theme_wanted
         elif self._theme_wanted:
             self._tell_unknown("theme", [self._theme_wanted], self.available_themes)
-        self.theme_changed_signal.subscribe(self, lambda theme: self._memory.theme.keep(theme.name))
+        self.theme_changed_signal.subscribe(self, lambda theme: self.memory.theme.keep(theme.name))
         loop = asyncio.get_running_loop()
 
         def leave(number: int, _: object) -> None:

@@ -31,6 +31,10 @@ class Drafts:
         else:
             self._file.drop()
 
+    def release(self) -> None:
+        """Leave it to the next terminal."""
+        self._file.release()
+
     def take_over(self) -> Draft | None:
         """The newest one that its terminal left behind."""
         return self._file.take_over(_draft)

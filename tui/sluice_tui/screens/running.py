@@ -7,9 +7,9 @@ from textual.worker import Worker
 from sluice_tui.reconnecting import AnsweredAtOnce, Cleared, Connected, Progress, Reconnecting
 from sluice_tui.safety import inert
 from sluice_tui.session import Turn
-from sluice_tui.stream import Onboarding, Stored
+from sluice_tui.stream import Addition, Stored, reasoning_of
 from sluice_tui.widgets.answer import Answer
-from sluice_wire.events import Event
+from sluice_wire.events import Delta, Event, Finish, Usage
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Running:
     _wait: Reconnecting | None = None
     _due: float = field(default=0.0)
 
-    def take(self, event: Event | Progress | Stored | Onboarding, now: float) -> None:
+    def take(self, event: Event | Progress | Addition, now: float) -> None:
         """Something arrived, or happened to the connection."""
         if isinstance(event, Reconnecting):
             self._wait, self._due = event, now + event.wait_seconds
@@ -45,11 +45,14 @@ class Running:
                 self.widget.tell("This server does not stream: waiting for the whole answer.")
             case Stored():
                 self.turn.persisted = event.persisted
-            case Onboarding():
-                pass
-            case _:
-                if text := self.turn.take(event, now):
-                    self.widget.append(inert(text))
+            case Delta() | Finish() | Usage():
+                self._take_text(event, now)
+
+    def _take_text(self, event: Event, now: float) -> None:
+        if isinstance(event, Delta) and (thought := reasoning_of(event)):
+            self.widget.reason(inert(thought))
+        if text := self.turn.take(event, now):
+            self.widget.append(inert(text))
 
     def show_wait(self, now: float) -> str:
         """How long it is to the next attempt, as text for the status line too; "" while the connection stands."""

@@ -99,14 +99,12 @@ class ShownTurns:
             return
         first = first_fitting(self._session.turns, place, MAX_TURNS // 2, MAX_CHARACTERS // 2)
         added = [ShownTurn.of(turn) for turn in self._session.turns[first:place]]
-        top = self._shown[0].question
-        await self._transcript.mount_all(_widgets(added), before=top)
+        await self._transcript.mount_all(_widgets(added), before=self._shown[0].question)
         self._shown = [*added, *self._shown]
         end = last_fitting(self._session.turns, first) - first
         gone, self._shown = self._shown[end:], self._shown[:end]
         await self._transcript.remove_children(_widgets(gone))
         self._mark()
-        self._transcript.call_after_refresh(self._transcript.scroll_to_widget, top, top=True, animate=False)
 
     async def newest(self) -> None:
         """Back to the end, where it is not mounted."""

@@ -44,6 +44,7 @@ class Talk:
         self.session = new_session()
         self.stored = False
         self.running: Running | None = None
+        self._unwanted: Running | None = None
         self._screen = screen
         self._connection = connection
         self._shown = shown
@@ -62,9 +63,25 @@ class Talk:
             turn.agent, turn.key, turn.stream_id = left_behind.agent, left_behind.key, left_behind.stream_id
         self._start(Running(turn, await self._shown.begin(turn, _author(turn))), left_behind)
 
+    async def read_on(self, left_behind: Unfinished) -> None:
+        """Show what came before, then the answer: from the store where it is whole there, else from its stream."""
+        if left_behind.conversation_id and (session := await self._stored(left_behind.conversation_id)):
+            last = session.turns[-1] if session.turns else None
+            whole = last is not None and last.state is TurnState.FINISHED and last.stream_id == left_behind.stream_id
+            if last and not whole and last.question == left_behind.question:
+                session.turns.pop()
+            await self.open(session, stored=True)
+            if last and whole:
+                await self._settle(last, None)
+                return
+        await self.ask(left_behind.question, left_behind)
+
     async def again(self) -> None:
         """Another try for the last turn, which failed or was stopped. Raises Busy."""
         turn = self.session.again(time.monotonic())
+        if self._unwanted and self._unwanted.worker and self._unwanted.turn.key == turn.key:
+            # It is wanted after all: the server finds it by its key.
+            self._unwanted.worker.cancel()
         self._start(Running(turn, await self._shown.again(turn, _author(turn))), None)
 
     async def fork_before(self, turn: Turn) -> None:
@@ -87,7 +104,7 @@ class Talk:
         running.turn.cancel(time.monotonic())
         if running.asked and not running.turn.stream_id:
             # Its id will come with the first sign of life; to hang up before would leave the model at work.
-            running.unwanted, running.turn.key = True, ""
+            running.unwanted, self._unwanted = True, running
             self._screen.set_timer(UNWANTED_SECONDS, running.worker.cancel)
         else:
             running.worker.cancel()
@@ -138,6 +155,12 @@ class Talk:
         self.stored |= store
         return answer(self._connection, asked)
 
+    async def _stored(self, conversation_id: str) -> Session | None:
+        with suppress(ClientError):
+            conversations = Conversations((await self._connection.line()).api)
+            return session_of(*await conversations.read(conversation_id))
+        return None
+
     async def _fork(self, turn: Turn) -> str | None:
         """The id of a new conversation with all that is stored before the turn; None when there is nothing."""
         conversations = Conversations((await self._connection.line()).api)
@@ -163,23 +186,16 @@ class Talk:
 
     async def _end(self, running: Running, wait: float | None) -> None:
         turn = running.turn
-        self.running = None
-        if self._records:
-            self._records.drop()
         running.widget.end(note_of(turn))
         # An error with nothing before it needs no empty answer above its panel.
         running.widget.display = turn.state is not TurnState.FAILED or bool(turn.text)
+        self.running = None
+        await self._settle(turn, wait)
+
+    async def _settle(self, turn: Turn, wait: float | None) -> None:
+        if self._records:
+            self._records.drop()
         await self._on_end(turn, wait)
-
-
-async def left_behind_session(connection: Connection, left_behind: Unfinished) -> Session | None:
-    """The conversation that an unfinished answer belongs to, without it; None where no server stores it."""
-    if not left_behind.conversation_id:
-        return None
-    with suppress(ClientError):
-        conversations = Conversations((await connection.line()).api)
-        return session_of(*await conversations.read(left_behind.conversation_id))
-    return None
 
 
 def _author(turn: Turn) -> Inert:

@@ -96,6 +96,7 @@ class Prompt(TextArea):
 
     async def _on_paste(self, event: events.Paste) -> None:
         """A paste of any length, inert: what a page put on the clipboard is not for the terminal to obey."""
+        event.stop()
         event.prevent_default()
         text = event.text.replace("\r\n", "\n").replace("\r", "\n")
         shown = inert(text) if len(text) <= FOLDED_CHARACTERS else self._fold(text)
@@ -125,6 +126,13 @@ class Prompt(TextArea):
         """Move down, or recall the message after."""
         if not self._recall(1):
             super().action_cursor_down(select)
+
+    def action_cursor_line_end(self, select: bool = False) -> None:
+        """To the end of the line; from an empty prompt, to the end of the transcript."""
+        if self.text:
+            super().action_cursor_line_end(select)
+        else:
+            self.call_later(self.run_action, "screen.follow")
 
     def _settle(self) -> None:
         self.post_message(self.Settled(self.draft))

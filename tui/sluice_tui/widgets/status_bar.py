@@ -27,14 +27,13 @@ class StatusBar(Widget):
 
 
 def measured(measures: Measures, tokens_in_all: int = 0) -> list[str]:
-    """The figures, the least important first."""
+    """The figures, the least important first. Tokens are those of this answer, then of all answers together."""
     parts = []
-    if tokens_in_all > measures.tokens:
-        parts.append(f"{tokens_in_all:,} in all")
     if measures.first_token_ms is not None:
         parts.append(f"first token {measures.first_token_ms:,.0f} ms")
     if measures.tokens_per_second is not None:
         parts.append(f"{measures.tokens_per_second:,.0f} tok/s")
     if measures.tokens:
-        parts.append(f"{'' if measures.tokens_exact else '~'}{measures.tokens:,} tokens")
+        in_all = f"/{tokens_in_all:,}" if tokens_in_all > measures.tokens else ""
+        parts.append(f"{'' if measures.tokens_exact else '~'}{measures.tokens:,}{in_all} tokens")
     return [*parts, f"{measures.elapsed_seconds:.1f} s"]

@@ -15,9 +15,9 @@ class Welcome(Static):
     def show(self, agent: Inert, about: Inert, hints: list[tuple[str, str]]) -> None:
         """Tell about the agent; `hints` are keys and what they do."""
         width = max((len(key) for key, _ in hints), default=0)
-        lines = [Content.styled(agent, "bold"), Content.styled(about, "$text-muted")] if agent else []
-        lines += [Content("")] if lines else []
+        # As many lines before the agent is known: what stands below does not move under the user's hand.
+        lines = [Content.styled(agent, "bold"), Content.styled(about or " ", "$text-muted"), Content(" ")]
         lines += [
             Content.styled(f"{key:<{width}}  ", "$text-accent") + Content.styled(what, "$text-muted") for key, what in hints
         ]
-        self.update(Content("\n").join(line for line in lines))
+        self.update(Content("\n").join(lines))
