@@ -3,18 +3,22 @@
 import argparse
 from collections.abc import Sequence
 
-from bench import cold_start, report
+from bench import cold_start, programs, report
 from bench.gateways import GATEWAYS
 from bench.parts import PARTS, Cells, paced
 
 
 def main() -> None:
     options = _options()
+    programs.end_on_sigterm()
     cells: Cells = {}
     for name in PARTS if options.part == "all" else [options.part]:
         part = paced(options.streams, options.rate, options.seconds, options.in_step) if options.streams else PARTS[name]
         print(f"{name}: {part.about}", flush=True)
-        cells = {**cells, **part.run(options.gateways, options.rounds)}
+        chosen = [
+            gateway for gateway in options.gateways or part.gateways if options.part != "all" or gateway in part.gateways
+        ]
+        cells = {**cells, **part.run(chosen, options.rounds)}
     told = report.table(cells)
     if options.part in ("cold", "all"):
         told += "\n\nWhere the function's start goes, ms of each package's own modules:\n\n" + _imports()

@@ -1,5 +1,6 @@
 """What processes cost, as the kernel counts it: CPU time, memory, and how busy the machine is beside them."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -23,11 +24,12 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def tree(root: int) -> Iterator[int]:
-    """A process and its descendants."""
+    """A process and its living descendants."""
     yield root
-    for task in Path(f"/proc/{root}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from tree(int(child))
+    for children in Path(f"/proc/{root}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            for child in children.read_text().split():
+                yield from tree(int(child))
 
 
 def pss_bytes(root: int) -> int:
@@ -40,11 +42,6 @@ def _pss_bytes(pid: int) -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     raise ValueError(f"process {pid} has no Pss")
-
-
-def threads(root: int) -> int:
-    """Of a process and its descendants."""
-    return sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in tree(root))
 
 
 @dataclass(frozen=True)

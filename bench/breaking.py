@@ -37,11 +37,11 @@ class Resumes:
 
 @dataclass(frozen=True)
 class SlowReaders:
-    """Some read 50 KB/s of what upstream tells at full speed, beside others whose streams are paced."""
+    """Some read 200 KB/s of what upstream tells at full speed, beside others whose streams are paced."""
 
-    slow: int = 20
-    bytes_per_second: int = 50_000
-    tokens: int = 1_500
+    slow: int = 10
+    bytes_per_second: int = 200_000
+    tokens: int = 5_000
     beside: Paced = _FIFTY
 
     @property
@@ -55,7 +55,7 @@ class SlowReaders:
     def measure(self, site: Site) -> Figures:
         site.warm(self.streams)
         base = site.pss_mib()
-        slow = site.load(connections=self.slow, tokens=self.tokens, bytes_per_second=self.bytes_per_second, limit_s=40)
+        slow = site.load(connections=self.slow, tokens=self.tokens, bytes_per_second=self.bytes_per_second, limit_s=60)
         time.sleep(1)
         others = site.load(**self.beside.options).report()
         grown = site.pss_mib() - base

@@ -23,6 +23,7 @@ GATEWAYS = ("tutorial", "sluice")
 
 
 def main() -> None:
+    programs.end_on_sigterm()
     began = time.monotonic()
     ratio = statistics.median(ratios())
     print(f"median {ratio:.2f}, at least {LEAST_RATIO} is wanted; {time.monotonic() - began:.0f} s")

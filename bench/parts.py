@@ -44,12 +44,12 @@ class Part:
     gateways: Sequence[str] = EVERYONE
     rounds: int = 3
 
-    def run(self, gateways: Sequence[str] | None = None, rounds: int | None = None) -> Cells:
+    def run(self, gateways: Sequence[str], rounds: int | None = None) -> Cells:
         """All cells, the gateways in turn within each round; each is told as it comes."""
         cells: dict[tuple[str, str], list[Figures]] = defaultdict(list)
         with programs.upstream() as upstream:
             for number in range(1, (rounds or self.rounds) + 1):
-                for gateway in gateways or self.gateways:
+                for gateway in gateways:
                     for workload, figures in self.measure(gateway, upstream):
                         cells[workload, gateway].append(figures)
                         told = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())

@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,11 @@ def compiled(name: str) -> Path:
         BUILD.mkdir(exist_ok=True)
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)], check=True)
     return program
+
+
+def end_on_sigterm() -> None:
+    """A benchmark that is told to end stops what it started."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 class Upstream(NamedTuple):

@@ -339,7 +339,7 @@ static void receive(struct connection *c) {
 
 static void connect_to_server(struct connection *c) {
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    int on = 1, small = 4096;
+    int on = 1, small = 64 * 1024;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (options.bytes_per_second) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
