@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bench import cold_start, programs
+from bench import cold_start, programs, terminal
 from bench.breaking import Resumes, SlowReaders
 from bench.crowded import Newcomers
 from bench.gateways import GATEWAYS, running
@@ -92,4 +92,5 @@ PARTS: Mapping[str, Part] = {
         RESUME_TTL_SECONDS="2",
     ),
     "cold": Part("process start to the first token", cold_start.measure, ("nginx", "sluice", "tutorial", "litellm"), 5),
+    "terminal": Part("the chat: Enter to paint", terminal.measure, ("sluice",)),
 }
