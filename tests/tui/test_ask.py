@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import termios
+from pathlib import Path
 from typing import IO
 
 import pytest
@@ -15,8 +16,9 @@ from sluice_wire.errors import SluiceError
 from sluice_wire.version import __version__
 from tests.support.waiting import until
 from tests.tui.command import SECONDS, environment, sluice, sluice_process, started
-from tests.tui.fake_openai import BROKEN, DONE, HANG, FakeOpenAI, Reply, chunk, frame, whole
+from tests.tui.fake_openai import BROKEN, DONE, HANG, RESET, FakeOpenAI, Reply, chunk, frame, whole
 from tests.tui.processes import SLUICE
+from tests.tui.pseudo_terminal import pseudo_terminal
 
 
 def test_the_answer_goes_to_standard_output_and_nothing_else_does(server: FakeOpenAI) -> None:
@@ -226,3 +228,119 @@ def _unread_bytes(pipe: IO[bytes] | None) -> int:
     assert pipe is not None
     unread = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
     return int.from_bytes(unread, sys.byteorder)
+
+
+# -- what is asked, and how
+
+
+def test_files_and_instructions_are_part_of_the_question(server: FakeOpenAI, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+
+    sluice("ask", "sum up", "-f", str(tmp_path / "a.txt"), "--system", "Be brief.", "--url", server.url)
+
+    assert server.completions[0].body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": f"sum up\n\nFile {tmp_path / 'a.txt'}:\n```\none\n```"},
+    ]
+
+
+def test_a_file_alone_is_a_question_and_one_that_is_not_there_a_mistake(server: FakeOpenAI, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+
+    assert sluice("ask", "-f", str(tmp_path / "a.txt"), "--url", server.url).returncode == 0
+    missing = sluice("ask", "x", "-f", "/nonexistent", "--url", server.url)
+
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "/nonexistent cannot be read: No such file or directory" in missing.stderr
+
+
+def test_in_one_piece_it_is_not_streamed(server: FakeOpenAI) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "all at once"}, "finish_reason": "stop"}
+    server.scripts = [Reply(200, {"choices": [choice]})]
+
+    assert sluice("ask", "x", "--no-stream", "--url", server.url).stdout == "all at once\n"
+    assert server.completions[0].body["stream"] is False
+
+
+def test_what_a_model_thinks_aloud_is_an_event_of_its_own_and_no_text(server: FakeOpenAI) -> None:
+    server.script = [chunk(delta={"reasoning_content": "hm"}), *whole("text")]
+
+    assert sluice("ask", "x", "--url", server.url).stdout == "text\n"
+    events = [json.loads(line) for line in sluice("ask", "x", "--json", "--url", server.url).stdout.splitlines()]
+    assert events[0] == {"type": "reasoning", "text": "hm"}
+
+
+# -- conversations
+
+
+def test_a_conversation_goes_on_with_what_is_stored_and_with_its_agent(server: FakeOpenAI) -> None:
+    message = {"created": 1.0, "status": "complete", "usage": None, "finish_reason": "stop", "stream_id": "s0"}
+    messages = [
+        {"id": "1", "role": "user", "content": "first", **message},
+        {"id": "2", "role": "assistant", "content": "answer", **message},
+    ]
+    stored = {"id": "c1", "title": "t", "agent": "other", "created": 1.0, "updated": 1.0, "message_count": 2}
+    server.models = [{"id": "demo", "owned_by": "sluice"}, {"id": "other", "owned_by": "sluice"}]
+    server.replies["/v1/conversations/c1?limit=100"] = Reply(200, {**stored, "messages": {"data": messages}})
+
+    assert sluice("ask", "next", "--conversation", "c1", "--url", server.url).returncode == 0
+
+    body = server.completions[0].body
+    assert [message["content"] for message in body["messages"]] == ["first", "answer", "next"]
+    assert (body["model"], body["store"], body["metadata"]) == ("other", True, {"conversation_id": "c1"})
+
+
+def test_one_that_nobody_has_yet_is_begun(server: FakeOpenAI) -> None:
+    server.models = [{"id": "demo", "owned_by": "sluice"}]
+    server.replies["/v1/conversations/c1?limit=100"] = Reply(404, SluiceError("not_found", path="x").report("a").to_openai())
+
+    assert sluice("ask", "first", "--conversation", "c1", "--url", server.url).returncode == 0
+    assert [message["content"] for message in server.completions[0].body["messages"]] == ["first"]
+
+
+def test_a_server_that_keeps_none_says_so(server: FakeOpenAI) -> None:
+    ended = sluice("ask", "x", "--conversation", "c1", "--url", server.url)
+
+    assert (ended.returncode, ended.stdout, server.completions) == (1, "", [])
+    assert "keeps no conversations" in ended.stderr
+
+
+# -- more exit codes, and the terminal
+
+
+def test_exit_5_when_a_limit_is_reached(server: FakeOpenAI) -> None:
+    refused = SluiceError("rate_limited", retry_after_seconds=90, limit=1)
+    server.scripts = [Reply(429, refused.report("a").to_openai(), headers={"retry-after": "90"})]
+
+    assert sluice("ask", "x", "--url", server.url).returncode == 5
+
+
+def test_exit_124_when_the_time_is_over_and_what_came_stays(server: FakeOpenAI) -> None:
+    server.stream_id, server.script = "s1", ["first", HANG]
+
+    ended = sluice("ask", "x", "--timeout", "0.5", "--url", server.url)
+
+    assert (ended.stdout, ended.returncode) == ("first\n", 124)
+    assert "not whole after 0.5 s" in ended.stderr
+    assert server.paths[-1] == "/streams/s1/cancel"
+
+
+def test_no_escape_sequence_reaches_a_terminal(server: FakeOpenAI) -> None:
+    """On a pty, where programs colour what they write; errors, waits and answers alike."""
+    server.stream_id = "s1"
+    server.scripts = [["\x1b[31mred ", RESET]]
+    server.resumptions = [whole("end")]
+    command = (*SLUICE, "ask", "x", "--url", server.url)
+    with pseudo_terminal(*command, environment=environment(TERM="xterm-256color")) as terminal:
+        assert terminal.left_with() == 0
+
+    assert "\x1b" not in terminal.shown
+    assert terminal.shown.startswith("␛[31mred \nsluice: the connection is lost; reconnecting 1/6 ")
+    assert terminal.shown.endswith("\nend\n")
+
+
+def test_asking_imports_no_widget_and_no_colour() -> None:
+    code = "import sys; import sluice_tui.cli, sluice_tui.plain.printers, sluice_tui.plain.stored;"
+    code += "print({'textual', 'rich', 'click', 'pygments', 'shtab'} & set(sys.modules))"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -36,10 +36,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     parser.set_defaults(run=run, command=parser)
     parser.add_argument("words", nargs="*", help="the prompt")
-    files = parser.add_argument(
-        "-f", "--file", dest="files", action="append", metavar="FILE", help="a text to add; repeatable"
-    )
-    files.complete = "FILE"  # type: ignore[attr-defined]
+    parser.add_argument("-f", "--file", dest="files", action="append", metavar="FILE", help="a text to add; repeatable")
     parser.add_argument("--system", help="instructions before the question")
     parser.add_argument("--conversation", metavar="ID", help="go on with a conversation that the server keeps, or begin it")
     parser.add_argument("--timeout", type=seconds, metavar="SECONDS", help="give up after so long")

@@ -1,7 +1,7 @@
 """`sluice completion`: a shell's own script that completes commands, options and files."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -30,5 +30,17 @@ def run(options: argparse.Namespace, _: Mapping[str, str]) -> int:
     """Print it."""
     import shtab
 
+    for action in _actions(options.root):
+        if action.metavar == "FILE":
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
     print(shtab.complete(options.root, options.shell))
     return 0
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Those of the commands too. argparse has no public list of them; shtab reads the same one."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action.choices, Mapping):
+            for command in action.choices.values():
+                yield from _actions(command)

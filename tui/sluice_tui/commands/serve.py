@@ -36,8 +36,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.set_defaults(run=run)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 for the whole network")
     parser.add_argument("--port", type=_port, metavar="N", help=f"0 for a free one; PORT, else {DEFAULT_PORT}, by default")
-    agents = parser.add_argument("--agents", metavar="FILE", help="the agents to offer (AGENTS_FILE)")
-    agents.complete = "FILE"  # type: ignore[attr-defined]
+    parser.add_argument("--agents", metavar="FILE", help="the agents to offer (AGENTS_FILE)")
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

@@ -54,7 +54,7 @@ def read(path: Path) -> ConfigFile:
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text, which TOML is.") from None
     except tomllib.TOMLDecodeError as problem:
-        raise ConfigError(f"{path} is not TOML: {problem}") from None
+        raise ConfigError(f"{path} is not TOML: {problem}. A text stands in quotes.") from None
 
 
 def lines_of(text: str) -> dict[Place, int]:
