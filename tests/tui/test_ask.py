@@ -184,6 +184,17 @@ def test_exit_130_and_quiet_after_ctrl_c(server: FakeOpenAI) -> None:
     assert server.paths[-1] == "/streams/s1/cancel"
 
 
+def test_ctrl_c_on_a_terminal_leaves_the_next_line_free(server: FakeOpenAI) -> None:
+    server.script = ["first", HANG]
+    with pseudo_terminal(*SLUICE, "ask", "x", "--url", server.url, environment=environment()) as terminal:
+        terminal.until("first")
+        terminal.type("\x03")
+
+        assert terminal.left_with() == 130
+
+    assert terminal.shown.replace("^C", "") == "first\n"
+
+
 def test_exit_141_and_quiet_when_the_reader_goes_away(server: FakeOpenAI) -> None:
     server.script = [*["x" * 4096] * 100, *whole()]
     process = started("ask", "x", "--url", server.url)

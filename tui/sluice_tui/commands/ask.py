@@ -79,6 +79,10 @@ def _asked(question: "Question", server: "Connection", *, keep_agent: bool, as_j
     printer = JsonPrinter(sys.stdout) if as_json else TextPrinter(sys.stdout, sys.stderr)
     try:
         return asyncio.run(_answered(question, server, printer, keep_agent=keep_agent))
+    except KeyboardInterrupt:
+        if sys.stdout.isatty():
+            print()
+        raise
     except BrokenPipeError:
         # Python flushes standard output once more at its exit, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
