@@ -67,6 +67,7 @@ class ChatApp(App[None]):
 
     TITLE = "Sluice"
     CSS_PATH = "app.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012 -- Textual declares it so
     BINDINGS: ClassVar[list[BindingType]] = [
         bound("help", show=True, priority=True),
         bound("quit", priority=True),

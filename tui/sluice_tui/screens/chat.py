@@ -68,11 +68,13 @@ class ChatScreen(Screen[None]):
         self._prompt = Prompt(memory.history, keys["send"].split(","), keys["newline"].split(","))
         self._standing = Standing(connection, keys)
         self._shown = ShownTurns(self._transcript)
-        self._talk = Talk(self, connection, self._shown, memory.records, self._ended)
+        self._talk = Talk(self, connection, self._shown, memory.records, self._standing.connected, self._ended)
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
+        yield self._shown.earlier
         yield self._transcript
+        yield self._shown.later
         yield self._standing.guide
         yield self._prompt
         yield self._standing.status
@@ -97,7 +99,8 @@ class ChatScreen(Screen[None]):
     async def _connect(self) -> None:
         self._standing.connecting()
         try:
-            await self._standing.connected(await self._connection.line())
+            self._standing.connected(await self._connection.line())
+            await self._standing.guide_on()
         except ClientError as error:
             self._standing.not_connected()
             # A turn that waits for the line tells it itself.
@@ -257,7 +260,8 @@ class ChatScreen(Screen[None]):
         """Choose whom to talk to."""
         with self._told():
             if line := await choose_agent(self.app, self._connection):
-                await self._standing.connected(line)
+                self._standing.connected(line)
+                await self._standing.guide_on()
 
     @work(group="dialog", exclusive=True)
     async def action_start_again(self) -> None:

@@ -21,8 +21,8 @@ class DetailsScreen(ModalScreen[None]):
     """One turn at a time, the last one first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "go(-1)", "Before"),
-        Binding("right", "go(1)", "After"),
+        Binding("left", "go(-1)", "Before", priority=True),
+        Binding("right", "go(1)", "After", priority=True),
         Binding("c", "copy", "Copy"),
         Binding("escape,f3,q", "dismiss", "Close"),
     ]
@@ -65,7 +65,7 @@ class DetailsScreen(ModalScreen[None]):
     def _show(self) -> None:
         self._title.update(f"Turn {self._number} of {len(self._session.turns)}")
         width = max(len(name) for name, _ in self._known())
-        lines = [Content.styled(f"{name:<{width}}  ", "$text-muted") + Content(value) for name, value in self._known()]
+        lines = [Content.styled(f"{name:<{width}}  ", "$foreground-muted") + Content(value) for name, value in self._known()]
         self._facts.update(Content("\n").join(lines))
 
 

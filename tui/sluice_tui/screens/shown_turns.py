@@ -20,6 +20,9 @@ MAX_CHARACTERS = 60_000
 """About 15,000 tokens."""
 
 
+MAX_QUESTION_CHARACTERS = 8_000
+
+
 @dataclass(slots=True)
 class ShownTurn:
     """The widgets of one turn."""
@@ -34,7 +37,7 @@ class ShownTurn:
         answer = Answer(inert_line(turn.agent, 60))
         answer.append(inert(turn.text))
         answer.end(note_of(turn))
-        return cls(turn, Question(turn.question), answer)
+        return cls(turn, question_of(turn), answer)
 
 
 class Marker(Static):
@@ -47,30 +50,29 @@ class Marker(Static):
 
 
 class ShownTurns:
-    """A run of a session's turns, mounted in the transcript between two markers."""
+    """A run of a session's turns, mounted in the transcript; the markers, above and below it, tell of the others."""
 
     def __init__(self, transcript: Transcript) -> None:
         self._transcript = transcript
         self._session = Session()
         self._shown: list[ShownTurn] = []
-        self._earlier, self._later = Marker(markup=False), Marker(markup=False)
+        self.earlier, self.later = Marker(markup=False), Marker(markup=False)
 
     async def show(self, session: Session) -> None:
         """The end of this session, in place of everything that was shown."""
         self._session = session
         await self._transcript.remove_children()
-        self._earlier, self._later = Marker(markup=False), Marker(markup=False)
         first = first_fitting(session.turns, len(session.turns))
         self._shown = [ShownTurn.of(turn) for turn in session.turns[first:]]
-        await self._transcript.mount_all([self._earlier, *_widgets(self._shown), self._later])
+        await self._transcript.mount_all(_widgets(self._shown))
         self._mark()
         self._transcript.follow()
 
     async def begin(self, turn: Turn, author: Inert) -> Answer:
         """A new turn at the end of the session; the oldest ones leave when there are too many."""
-        if self._later.display:
+        if self.later.display:
             await self.show(Session(self._session.id, self._session.title, self._session.turns[:-1]))
-        shown = ShownTurn(turn, Question(turn.question), Answer(author))
+        shown = ShownTurn(turn, question_of(turn), Answer(author))
         self._shown.append(shown)
         await self._transcript.mount_all([shown.question, shown.answer])
         self._transcript.follow()
@@ -98,17 +100,17 @@ class ShownTurns:
         if not place or self._session.active:
             return
         first = first_fitting(self._session.turns, place, MAX_TURNS // 2, MAX_CHARACTERS // 2)
+        kept = max(0, last_fitting(self._session.turns, first) - place)
+        gone, self._shown = self._shown[kept:], self._shown[:kept]
         added = [ShownTurn.of(turn) for turn in self._session.turns[first:place]]
-        await self._transcript.mount_all(_widgets(added), before=self._shown[0].question)
-        self._shown = [*added, *self._shown]
-        end = last_fitting(self._session.turns, first) - first
-        gone, self._shown = self._shown[end:], self._shown[:end]
         await self._transcript.remove_children(_widgets(gone))
+        self._transcript.prepend(_widgets(added))
+        self._shown = [*added, *self._shown]
         self._mark()
 
     async def newest(self) -> None:
         """Back to the end, where it is not mounted."""
-        if self._later.display:
+        if self.later.display:
             await self.show(self._session)
 
     async def _trim_top(self) -> None:
@@ -123,8 +125,8 @@ class ShownTurns:
 
     def _mark(self) -> None:
         before = self._place()
-        self._earlier.tell(before, "earlier messages: page up to see them")
-        self._later.tell(len(self._session.turns) - before - len(self._shown), "later messages: Ctrl+End shows them")
+        self.earlier.tell(before, "earlier messages: page up to see them")
+        self.later.tell(len(self._session.turns) - before - len(self._shown), "later messages: Ctrl+End shows them")
 
 
 def first_fitting(turns: Sequence[Turn], end: int, most: int = MAX_TURNS, characters: int = MAX_CHARACTERS) -> int:
@@ -149,6 +151,14 @@ def last_fitting(turns: Sequence[Turn], first: int) -> int:
     return end
 
 
+def question_of(turn: Turn) -> Question:
+    """What was asked; of a very long text the beginning, which tells what it was."""
+    hidden = len(turn.question) - MAX_QUESTION_CHARACTERS
+    if hidden <= 0:
+        return Question(turn.question)
+    return Question(f"{turn.question[:MAX_QUESTION_CHARACTERS]}…\n\n({hidden:,} more characters were sent.)")
+
+
 def note_of(turn: Turn) -> Inert | None:
     """Why an answer ended where it did, where the model did not simply finish."""
     match turn.state:
@@ -158,7 +168,7 @@ def note_of(turn: Turn) -> Inert | None:
             return Inert("This is not the whole answer.") if turn.text else None
     if not turn.text:
         return Inert("The model sent no text.")
-    if turn.finish_reason != "stop":
+    if turn.finish_reason not in ("stop", None):
         return Inert(f"The model stopped early: {inert_line(str(turn.finish_reason), 60)}")
     if turn.persisted is False:
         return Inert("The server could not save this answer yet; it keeps trying.")
@@ -166,7 +176,7 @@ def note_of(turn: Turn) -> Inert | None:
 
 
 def _size(turn: Turn) -> int:
-    return len(turn.question) + len(turn.text)
+    return min(len(turn.question), MAX_QUESTION_CHARACTERS) + len(turn.text)
 
 
 def _widgets(shown: Sequence[ShownTurn]) -> list[Widget]:

@@ -39,12 +39,11 @@ class Standing:
         """There is none."""
         self._show_place("✗ not connected")
 
-    async def connected(self, line: Line) -> None:
+    def connected(self, line: Line) -> None:
         """There is one, to this agent."""
         agent = inert_line(line.agent.title, 60)
         self._show_place("●", agent)
         self.welcome.show(agent, inert_line(line.agent.description, 200), self._hints)
-        await self.guide_on()
 
     async def guide_on(self) -> None:
         """Show where the user stands with the agent's first questions, if it has any."""

@@ -31,7 +31,9 @@ def new_session() -> Session:
 
 
 class Talk:
-    """Runs the turns. `on_end` is told of each that ended, with the seconds that the server wants nothing more for."""
+    """Runs the turns. `on_line` is told whom each goes to; `on_end` how it ended, with the seconds that the server wants
+    nothing more for.
+    """
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class Talk:
         connection: Connection,
         shown: ShownTurns,
         records: Records | None,
+        on_line: Callable[[Line], None],
         on_end: Callable[[Turn, float | None], Awaitable[None]],
     ) -> None:
         self.session = new_session()
@@ -49,6 +52,7 @@ class Talk:
         self._connection = connection
         self._shown = shown
         self._records = records
+        self._on_line = on_line
         self._on_end = on_end
 
     async def open(self, session: Session, *, stored: bool) -> None:
@@ -119,6 +123,7 @@ class Talk:
         turn, wait = running.turn, None
         try:
             line = await self._connection.line()
+            self._on_line(line)
             source = await self._source(running, line, left_behind)
             async with aclosing(source) as events:
                 async for event in events:

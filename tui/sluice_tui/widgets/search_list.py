@@ -29,7 +29,7 @@ class Item:
     def content(self) -> Content:
         """As it is shown."""
         name = Content(self.name)
-        return name + Content("\n") + Content.styled(self.about, "$text-muted") if self.about else name
+        return name + Content("\n") + Content.styled(self.about, "$foreground-muted") if self.about else name
 
 
 class SearchList(Vertical):

@@ -16,8 +16,9 @@ class Welcome(Static):
         """Tell about the agent; `hints` are keys and what they do."""
         width = max((len(key) for key, _ in hints), default=0)
         # As many lines before the agent is known: what stands below does not move under the user's hand.
-        lines = [Content.styled(agent, "bold"), Content.styled(about or " ", "$text-muted"), Content(" ")]
+        lines = [Content.styled(agent, "bold"), Content.styled(about or " ", "$foreground-muted"), Content(" ")]
         lines += [
-            Content.styled(f"{key:<{width}}  ", "$text-accent") + Content.styled(what, "$text-muted") for key, what in hints
+            Content.styled(f"{key:<{width}}  ", "$text-accent") + Content.styled(what, "$foreground-muted")
+            for key, what in hints
         ]
         self.update(Content("\n").join(lines))
