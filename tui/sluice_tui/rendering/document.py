@@ -9,7 +9,7 @@ from sluice_tui.rendering.lines import Flow, Inline, Line, Prefix
 MAX_LINE_CHARACTERS = 1200
 """A line of source that is longer is taken in pieces, so that it is not read again and again while it grows."""
 
-BATCH_CHARACTERS = 4096
+BATCH_CHARACTERS = 2048
 """So much new text is parsed at once, at most; more would be felt while somebody types."""
 
 # A line of marks alone: `-` may become an item, a rule or an underline that makes the paragraph above it a heading.

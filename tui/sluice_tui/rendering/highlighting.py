@@ -26,6 +26,14 @@ _ROOT = ("root",)
 
 Stack = Sequence[str]
 
+_USUAL = ("python", "bash", "json", "javascript")
+
+
+def prepare() -> None:
+    """Load the usual languages' rules, in a thread: compiling them takes up to 0.1 s, which would be felt."""
+    for language in _USUAL:
+        get_lexer_by_name(language)
+
 
 class Highlighter:
     """Spans for lines of code in one language; none where it is unknown or not named: nothing is guessed."""

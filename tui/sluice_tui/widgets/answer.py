@@ -10,7 +10,7 @@ from sluice_tui.rendering.lines import Flow, Gap, Inline, Line, Piece
 from sluice_tui.safety import Inert
 from sluice_tui.widgets.text_view import TextView
 
-MIN_INTERVAL_SECONDS = 1 / 15
+MIN_INTERVAL_SECONDS = 1 / 12
 """Text that arrives faster is rendered together."""
 
 _COST_FACTOR = 3

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len, split_graphemes
 from rich.segment import Segment
 from textual import events
-from textual.geometry import Region, Size
+from textual.filter import LineFilter
+from textual.geometry import Region, Size, Spacing
 from textual.message import Message
 from textual.selection import Selection
 from textual.strip import Strip
@@ -18,6 +19,7 @@ from sluice_tui.rendering.lines import Line, Piece
 from sluice_tui.rendering.theme import Palette
 
 _CACHED_ROWS = 300
+_NO_SPACE = Spacing()
 
 Place = tuple[int, int]
 """A line, and which of its rows: what stays the same when the width changes."""
@@ -41,7 +43,8 @@ class TextView(Widget, can_focus=False):
         self._lines = lines
         self._layout = Layout()
         self._palette: Palette | None = None
-        self._rows_seen: set[int] = set()
+        self._drawn: dict[int, Strip] = {}
+        self._filters: Sequence[LineFilter] = ()
 
     def show(self, lines: Sequence[Line], changed: int = 0) -> None:
         """Show these lines, which are new from `changed` on."""
@@ -51,6 +54,7 @@ class TextView(Widget, can_focus=False):
             return
         height = self._layout.height
         first = self._layout.lay(lines, self._layout.width, changed)
+        self._drawn = {y: strip for y, strip in self._drawn.items() if y < first}
         grown = self._layout.height != height
         region = Region(0, first + self.gutter.top, self.size.width, max(height, self._layout.height) - first)
         self.refresh(region, layout=grown)
@@ -75,44 +79,61 @@ class TextView(Widget, can_focus=False):
         """The rows at that width."""
         if width != self._layout.width:
             self._layout.lay(self._lines, width)
+            self._drawn.clear()
         return self._layout.height
 
     def notify_style_update(self) -> None:
         """The theme or the background has changed."""
         self._palette = None
+        self._drawn.clear()
         super().notify_style_update()
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The rows that are seen. Textual keeps each row that it has drawn: not those of a long answer, all of them."""
-        self._rows_seen.update(crop.line_range)
-        if len(self._rows_seen) > _CACHED_ROWS:
-            self._rows_seen = set(crop.line_range)
-            self._styles_cache.clear()
-        return super().render_lines(crop)
+        """The rows that are seen.
+
+        Textual's own cache is emptied whenever the height changes, and else keeps every row that was ever seen: it is used
+        only where there is a border to draw.
+        """
+        if self.gutter != _NO_SPACE:
+            return super().render_lines(crop)
+        filters = self.get_line_filters()
+        if filters != self._filters or len(self._drawn) > _CACHED_ROWS:
+            self._filters = filters
+            self._drawn.clear()
+        return [self._draw(y).crop(crop.x, crop.right) for y in crop.line_range]
 
     def render_line(self, y: int) -> Strip:
-        """One row of the content."""
+        """One row of the content, with the places in it that a selection is told by."""
+        return self._strip(y, offsets=True)
+
+    def _draw(self, y: int) -> Strip:
+        strip = self._drawn.get(y)
+        if strip is None:
+            strip = self._strip(y, offsets=False)
+            for line_filter in self._filters:
+                strip = strip.apply_filter(line_filter, self.background_colors[1])
+            self._drawn[y] = strip
+        return strip
+
+    def _strip(self, y: int, *, offsets: bool) -> Strip:
         width = self.content_size.width
         if y >= self._layout.height:
             return Strip.blank(width, self._colours[""].rich_style)
         row = self._layout.row(y)
-        segments = self._segments(row.pieces, y)
+        segments = self._segments(row.pieces, y, offsets)
         used = sum(cell_len(segment.text) for segment in segments)
         if used < width:
             segments.append(Segment(" " * (width - used), self._colours[row.fill].rich_style))
         return Strip(segments, max(used, width)).crop(0, width)
 
-    def _segments(self, pieces: Sequence[Piece], y: int) -> list[Segment]:
+    def _segments(self, pieces: Sequence[Piece], y: int, offsets: bool) -> list[Segment]:
         selection = self.text_selection
         span = selection.get_span(y) if selection else None
-        marked = self._selected if span else None
         segments, place = [], 0
         for piece in pieces:
             for text, selected in _cut(piece.text, place, span):
-                style = self._colours[piece.style]
-                if selected and marked:
-                    style += marked
-                segments.append(Segment(text, style.rich_style_with_offset(place, y)))
+                style = self._colours[piece.style] + self._selected if selected else self._colours[piece.style]
+                segments.append(Segment(text, style.rich_style_with_offset(place, y) if offsets else style.rich_style))
                 place += len(text)
         return segments
 
@@ -130,6 +151,7 @@ class TextView(Widget, can_focus=False):
 
     def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002 (Textual's signature)
         """Draw it."""
+        self._drawn.clear()
         self.refresh()
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:

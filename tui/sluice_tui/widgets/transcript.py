@@ -15,10 +15,13 @@ from textual.scrollbar import ScrollBar
 from textual.widget import Widget
 
 from sluice_tui import clipboard
+from sluice_tui.rendering import highlighting
 from sluice_tui.safety import Inert, inert_line
 from sluice_tui.widgets.answer import Answer
 from sluice_tui.widgets.question import Question
 from sluice_tui.widgets.text_view import Place, TextView
+
+_QUIET_SECONDS = 1.0
 
 
 class _Reading(NamedTuple):
@@ -54,6 +57,10 @@ class Transcript(VerticalScroll, can_focus=False):
         self._arranged: DockArrangeResult | None = None
         self._tops: list[int] = []
         self._widgets: list[Widget] = []
+
+    def on_mount(self) -> None:
+        """Make ready for code, when everything is drawn."""
+        self.set_timer(_QUIET_SECONDS, lambda: self.run_worker(highlighting.prepare, thread=True))
 
     # -- what is in it
 
