@@ -1,7 +1,7 @@
 """What it costs the terminal to show an answer while it streams, and to react with a long conversation on the screen.
 
-`.venv/bin/python -m bench.terminal_rendering`, from the repository's root; `--help` lists what to leave out. Each measurement is a
-process of its own, at 120×40, without a terminal: what is drawn is made and thrown away.
+`.venv/bin/python -m bench.terminal_rendering`, from the repository's root; `--help` lists what to leave out. Each
+measurement is a process of its own, at 120×40, without a terminal: what is drawn is made and thrown away.
 """
 
 import argparse
@@ -12,13 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from itertools import cycle, pairwise
 from pathlib import Path
 
 from textual.app import App, ComposeResult
 from textual.containers import VerticalScroll
-from textual.geometry import Size
 from textual.pilot import Pilot
 from textual.widgets import Button, Markdown, TextArea
 
@@ -30,6 +28,8 @@ from sluice_tui.widgets.transcript import Transcript
 CHARACTERS_PER_TOKEN = 4
 SIZE = (120, 40)
 TICK_SECONDS = 0.01
+HISTORY_TOKENS = 50_000
+QUIET_SECONDS = 0.5
 GIVE_UP = 3
 """A subject that takes so many times as long as the stream is left where it is."""
 
@@ -157,14 +157,15 @@ async def stream(pilot: Pilot[None], app: Ours | Textuals, text: str, rate: floa
             pieces = pieces[: number + 1]
             break
     marks.append((len(pieces), time.process_time()))
-    await pilot.pause(0.5)
+    while not await _is_quiet(pilot) and time.perf_counter() - began < limit:
+        pass
     late, taken = lag.since(), time.process_time() - cpu
     costs = [(later - earlier) / (end - start) for (start, earlier), (end, later) in pairwise(marks)]
     return {
         "tokens": len(pieces),
-        "seconds": time.perf_counter() - began - 0.5,
+        "seconds": time.perf_counter() - began - QUIET_SECONDS,
         "cpu_seconds": taken,
-        "end_by_start": costs[-1] / costs[0],
+        "end_by_start": costs[-1] / costs[0] if rate else 0.0,
         "worst_stall_ms": late[-1],
         "p99_stall_ms": late[int(len(late) * 0.99)],
         "memory_mib": resident_mib() - before,
@@ -174,8 +175,7 @@ async def stream(pilot: Pilot[None], app: Ours | Textuals, text: str, rate: floa
 async def react(pilot: Pilot[None], app: Ours | Textuals, tokens: int) -> dict[str, float]:
     """The longest stall after a key, a change of focus, a change of size, and scrolling, with so many tokens mounted."""
     await app.past([text_of("mixed", 1000)] * (tokens // 1000))
-    await pilot.pause(1)
-    while pilot.app.screen.layers and not await _is_quiet(pilot):
+    while not await _is_quiet(pilot):
         pass
     lag, worst = Lag(), {}
     app.query_one(TextArea).focus()
@@ -191,8 +191,7 @@ async def react(pilot: Pilot[None], app: Ours | Textuals, tokens: int) -> dict[s
         worst[name] = sorted(found)[len(found) // 2]
 
     async def resize(number: int) -> None:
-        width = (100, 80)[number % 2]
-        app._driver and app.post_message(_resized(width))
+        await pilot.resize_terminal((100, 80)[number % 2], SIZE[1])
 
     await measured("key_ms", lambda _: pilot.press("x"))
     await measured("focus_ms", lambda number: pilot.press("tab") if number % 2 == 0 else pilot.press("shift+tab"))
@@ -201,20 +200,14 @@ async def react(pilot: Pilot[None], app: Ours | Textuals, tokens: int) -> dict[s
     return worst
 
 
-def _resized(width: int) -> object:
-    from textual.events import Resize
-
-    return Resize(Size(width, SIZE[1]), Size(width, SIZE[1]))
-
-
 async def _scrolled(app: Ours | Textuals) -> None:
     app.query(VerticalScroll).first().scroll_page_up(animate=False)
 
 
 async def _is_quiet(pilot: Pilot[None]) -> bool:
     cpu = time.process_time()
-    await pilot.pause(0.5)
-    return time.process_time() - cpu < 0.1
+    await pilot.pause(QUIET_SECONDS)
+    return time.process_time() - cpu < QUIET_SECONDS / 10
 
 
 async def measure(subject: str, shape: str, tokens: int, rate: float) -> dict[str, float]:
@@ -240,15 +233,15 @@ def main() -> None:
 
 
 def _run(options: argparse.Namespace, subject: str, shape: str, rate: float) -> None:
-    tokens = 50_000 if shape == "history" else options.tokens
+    tokens = HISTORY_TOKENS if shape == "history" else options.tokens
     if options.alone:
         print(json.dumps(asyncio.run(measure(subject, shape, tokens, rate))))
         return
     asked = ["--subjects", subject, "--shapes", shape, "--tokens", str(options.tokens), "--rates", str(rate), "--alone"]
-    with suppress(subprocess.CalledProcessError):
-        told = subprocess.run([sys.executable, "-m", "bench.terminal_rendering", *asked], stdout=subprocess.PIPE, check=True).stdout
-        figures = "  ".join(f"{name} {value:,.1f}" for name, value in json.loads(told).items())
-        print(f"{shape:<8} {rate:>4.0f}/s {subject:<8} {figures}", flush=True)
+    command = [sys.executable, "-m", "bench.terminal_rendering", *asked]
+    told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    figures = "  ".join(f"{name} {value:,.1f}" for name, value in told.items())
+    print(f"{shape:<8} {f'{rate:.0f}/s' if rate else 'full':<6} {subject:<8} {figures}", flush=True)
 
 
 if __name__ == "__main__":
