@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -206,6 +207,17 @@ def test_exit_141_and_quiet_when_the_reader_goes_away(server: FakeOpenAI) -> Non
     assert process.stderr is not None
     assert process.stderr.read() == ""
     process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "told"),
+    [("/dev/full", 1, "sluice: the output cannot be written: No space left on device\n"), ("&-", 0, "")],
+)
+def test_an_output_that_cannot_be_written_is_told(server: FakeOpenAI, output: str, code: int, told: str) -> None:
+    command = f"{shlex.join([*SLUICE, 'ask', 'x', '--url', server.url])} >{output}"
+    run = subprocess.run(command, shell=True, env=environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    assert (run.returncode, run.stderr) == (code, told)
 
 
 def test_help_names_every_exit_code_and_version_the_version() -> None:

@@ -1,16 +1,25 @@
 """`sluice doctor`: what it finds over real sockets, and what it says to do."""
 
 import json
+import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from sluice_tui.doctor.check import Status
+from sluice_tui.doctor.network import way_to
 from sluice_tui.doctor.service import clock
 from sluice_tui.doctor.streaming import Pace, judged
 from sluice_wire.errors import SluiceError
@@ -191,3 +200,56 @@ def test_a_clock_is_judged_by_the_servers(seconds: int, status: Status, told: st
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_a_server_without_a_clock_is_let_pass(date: str | None) -> None:
     assert clock(date, 0).status is Status.SKIP
+
+
+# -- TLS, with an authority of our own
+
+
+@contextmanager
+def speaking_tls(folder: Path, days: int) -> Iterator[tuple[str, Path]]:
+    """An address that greets with a certificate which is good for so many days more, and the file of whom to trust."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(days))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    pem = folder / "server.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem.write_bytes(private + builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield f"https://localhost:{server.server_port}/v1", pem
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("days", "status"), [(90, Status.OK), (3, Status.WARN)])
+async def test_a_certificate_is_read_and_its_end_told_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, status: Status
+) -> None:
+    with speaking_tls(tmp_path, days) as (url, trusted):
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        _, connection = [check async for check in way_to(url)]
+
+    assert connection.status is status
+    assert f"good for {days} days" in connection.found
+
+
+async def test_a_certificate_that_nobody_trusts_is_found(tmp_path: Path) -> None:
+    with speaking_tls(tmp_path, 90) as (url, _):
+        checks = [check async for check in way_to(url)]
+
+    assert checks[-1].status is Status.FAIL
+    assert "CERTIFICATE_VERIFY_FAILED" in checks[-1].found
+
+
+async def test_where_a_proxy_connects_it_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://user:secret@proxy.test:3128")
+
+    checks = [check async for check in way_to("https://service.test/v1")]
+
+    assert [(check.status, check.found) for check in checks] == [
+        (Status.SKIP, "A proxy makes the connection: http://proxy.test:3128.")
+    ]

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sluice_tui.commands import ask, chat, completion, config, doctor, key, serve
 from sluice_tui.commands.options import ENVIRONMENT, server_options
@@ -20,15 +21,35 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     """Run the terminal; the process's exit code is returned."""
     root = parser()
     options = root.parse_args(arguments, argparse.Namespace(root=root))
+    if sys.stdout is None:  # it was closed, as `>&-` does
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 -- it lasts as long as the process
+    return _ended(options, environment)
+
+
+def _ended(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     try:
         code: int = options.run(options, environment)
+        sys.stdout.flush()
     except ConfigError as problem:
         for line in str(problem).splitlines():
             print(f"sluice: {line}", file=sys.stderr)
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return ExitCode.READER_GONE
+    # Whatever a server or the network does is translated where it arises: what is left is our own output.
+    except OSError as problem:
+        _drop_output()
+        print(f"sluice: the output cannot be written: {problem.strerror or problem}", file=sys.stderr)
+        return ExitCode.ANSWER_FAILED
     return code
+
+
+def _drop_output() -> None:
+    """Python flushes standard output once more at its exit, and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,14 +2,13 @@
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sluice_tui.commands.options import ENVIRONMENT, configuration, connection, seconds, server_options
-from sluice_tui.plain.exit_codes import LISTED, ExitCode
+from sluice_tui.plain.exit_codes import LISTED
 
 if TYPE_CHECKING:
     from sluice_tui.connection import Connection
@@ -83,10 +82,6 @@ def _asked(question: "Question", server: "Connection", *, keep_agent: bool, as_j
         if sys.stdout.isatty():
             print()
         raise
-    except BrokenPipeError:
-        # Python flushes standard output once more at its exit, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.READER_GONE
 
 
 async def _answered(question: "Question", server: "Connection", printer: "Printer", *, keep_agent: bool) -> int:

@@ -1,13 +1,11 @@
 """`sluice` without a command: the chat on the whole screen, the plain chat, or what a pipe asks."""
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping
 
 from sluice_tui.commands import ask
 from sluice_tui.commands.options import configuration, connection
-from sluice_tui.plain.exit_codes import ExitCode
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +34,4 @@ def _plain(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
     settings = configuration(options, environment)
     server = connection(settings, environment)
-    try:
-        return Chat(server, line_reader(completions()), obey, sys.stdout, sys.stderr, settings.get("system")).run()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.READER_GONE
+    return Chat(server, line_reader(completions()), obey, sys.stdout, sys.stderr, settings.get("system")).run()

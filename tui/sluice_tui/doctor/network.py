@@ -73,7 +73,12 @@ async def _connected(parsed: SplitResult) -> Check:
     milliseconds = _since(started)
     session = writer.get_extra_info("ssl_object")
     writer.close()
-    return _certified(session, milliseconds) if session else Check("connection", Status.OK, f"Made in {milliseconds} ms.")
+    if session:
+        return _certified(session, milliseconds)
+    if needs_environment(parsed.geturl()):
+        found = f"Made in {milliseconds} ms, without TLS: whoever is on the way reads key and text."
+        return Check("connection", Status.WARN, found, "Use https:// where the server has it.")
+    return Check("connection", Status.OK, f"Made in {milliseconds} ms.")
 
 
 def _certified(session: ssl.SSLObject, milliseconds: int) -> Check:
