@@ -44,25 +44,26 @@ class Paced:
 
     def measure(self, site: Site) -> Figures:
         site.warm(self.streams)
+        moments = [(site.moment(), 0)]
         load = site.load(**self.options)
-        moments: list[tuple[Moment, int]] = []
 
         def note(event: Report) -> None:
             moments.append((site.moment(load.pid), event["tokens"]))
 
         report = load.report(note)
-        return {**_steady(moments), **seen(report)}
+        if len(moments) == 3:
+            return {**_costs(moments[1], moments[2]), **seen(report)}
+        # Some began when others were over already: then all of it counts.
+        return {**_costs(moments[0], (site.moment(), report["tokens"]), report["cpu_us"] / 1e6), **seen(report)}
 
 
-def _steady(moments: list[tuple[Moment, int]]) -> Figures:
-    if len(moments) < 2:
-        return {}  # not all streams began
-    (start, tokens_before), (end, tokens_after) = moments
-    tokens, seconds = tokens_after - tokens_before, end.at - start.at
+def _costs(start: tuple[Moment, int], end: tuple[Moment, int], ended_tools_seconds: float = 0.0) -> Figures:
+    (before, tokens_before), (after, tokens_after) = start, end
+    tokens, seconds = tokens_after - tokens_before, after.at - before.at
     return {
-        "CPU µs per chunk": (end.gateway - start.gateway) / tokens * 1e6,
-        "gateway cores": (end.gateway - start.gateway) / seconds,
-        "tools cores": (end.tools - start.tools) / seconds,
+        "CPU µs per chunk": (after.gateway - before.gateway) / max(1, tokens) * 1e6,
+        "gateway cores": (after.gateway - before.gateway) / seconds,
+        "tools cores": (after.tools - before.tools + ended_tools_seconds) / seconds,
         "chunks per second": tokens / seconds,
-        "foreign cores": start.foreign_cores(end),
+        "foreign cores": before.foreign_cores(after, ended_tools_seconds),
     }

@@ -45,7 +45,7 @@ class Site:
         report = self.load(**options).report()
         time.sleep(SETTLING_SECONDS)
         after = self.moment()
-        foreign = before.foreign_cores(after, others_of_ours=report["cpu_us"] / 1e6)
+        foreign = before.foreign_cores(after, report["cpu_us"] / 1e6)
         return report, after.gateway - before.gateway, {"foreign cores": foreign}
 
 
