@@ -11,6 +11,7 @@ _NARROW = re.compile(
 )
 _NO_ROW_BEGINS_WITH = frozenset("、。，．！？：；）」』】〉》〕…ー")
 _MAX_CODEPOINTS_PER_CELL = 10
+_USUAL_MARKS = 16
 
 
 def is_narrow(text: str, start: int = 0, end: int | None = None) -> bool:
@@ -25,13 +26,13 @@ def row_starts(text: str, width: int, start: int = 0, *, words: bool = True) -> 
     Greedy from left to right, so that rows before a change stay as they are. `words` are kept whole where they fit, and
     the spaces between two rows belong to the first; else rows are simply full. Between wide characters is always a place.
     """
-    starts = []
+    starts, width = [], max(2, width)
     for line_start, line_end in _lines(text, start):
-        next_row = _next_narrow if is_narrow(text, line_start, line_end) else _next_wide
         place = line_start
         while True:
             starts.append(place)
-            place = next_row(text, place, line_end, max(2, width), words)
+            narrow = is_narrow(text, place, min(line_end, place + width + 1))
+            place = (_next_narrow if narrow else _next_wide)(text, place, line_end, width, words)
             if place >= line_end:
                 break
     return starts
@@ -54,24 +55,31 @@ def _next_narrow(text: str, start: int, end: int, width: int, words: bool) -> in
 
 
 def _next_wide(text: str, start: int, end: int, width: int, words: bool) -> int:
-    # A row holds few code points; beyond that it is cut, since a grapheme may be endless.
-    window = text[start : min(end, start + _MAX_CODEPOINTS_PER_CELL * width)]
+    for window in (width + _USUAL_MARKS, _MAX_CODEPOINTS_PER_CELL * width):
+        until = min(end, start + window)
+        place = _next_grapheme_row(text[start:until], width, words)
+        if place is not None:
+            return _after_spaces(text, start + place, end) if words else start + place
+        if until == end:
+            break
+    # A row holds few code points: beyond that it is cut, since a grapheme may be endless.
+    return until
+
+
+def _next_grapheme_row(window: str, width: int, words: bool) -> int | None:
+    """Where the row after this one begins, spaces before it not counted; None where all fits."""
     graphemes, _ = split_graphemes(window)
-    used, place = 0, 0
-    after_wide = False
+    used, place, after_wide = 0, 0, False
     for first, last, cells in graphemes:
         character = window[first]
-        wide = cells > 1 and character not in _NO_ROW_BEGINS_WITH
-        if first and (wide or (after_wide and character not in _NO_ROW_BEGINS_WITH)):
+        if first and (cells > 1 or after_wide) and character not in _NO_ROW_BEGINS_WITH:
             place = first
         if used + cells > width and first:
-            if words and character == " ":
-                return _after_spaces(text, start + first, end)
-            return start + (place if words and place else first)
+            return place if words and place and character != " " else first
         if character == " ":
             place = last
         used, after_wide = used + cells, cells > 1
-    return start + len(window)
+    return None
 
 
 def _after_spaces(text: str, place: int, end: int) -> int:
