@@ -19,6 +19,20 @@ from tests.tui.fake_openai import FakeOpenAI, whole
 from tests.tui.screens import CURSOR, send, shown, until, until_gone, until_shown
 
 
+async def test_a_block_of_code_is_chosen_by_its_number_and_copied(app: ChatApp, server: FakeOpenAI) -> None:
+    server.script = whole("```\nfirst\n```\n\n```\nsecond\n```\n")
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "x")
+        await until_shown(pilot, "code · 2")
+        await until_gone(pilot, CURSOR)
+
+        await pilot.press("f5")
+        await until_shown(pilot, "1 · first")
+        await pilot.press("down", "enter")
+
+        await until(pilot, lambda: app.clipboard == "first")
+
+
 class Reading(App[None]):
     """A transcript, and something else that has the focus."""
 

@@ -23,6 +23,7 @@ from sluice_tui.screens.choices import choose_agent, choose_question, look_throu
 from sluice_tui.screens.details import DetailsScreen
 from sluice_tui.screens.exporting import export_as_chosen
 from sluice_tui.screens.help import spelt
+from sluice_tui.screens.pick import PickScreen
 from sluice_tui.screens.shown_turns import ShownTurns
 from sluice_tui.screens.standing import Standing
 from sluice_tui.screens.talk import Talk, new_session
@@ -31,6 +32,7 @@ from sluice_tui.unfinished import Unfinished
 from sluice_tui.widgets.error_panel import ErrorPanel
 from sluice_tui.widgets.offer import Offer
 from sluice_tui.widgets.prompt import Prompt
+from sluice_tui.widgets.search_list import Item
 from sluice_tui.widgets.transcript import Transcript
 from sluice_tui.widgets.welcome import Welcome
 from sluice_wire.errors import ErrorReport
@@ -327,9 +329,15 @@ class ChatScreen(Screen[None]):
         """The last one, to the clipboard."""
         await self._transcript.action_copy_message()
 
+    @work(group="dialog", exclusive=True)
     async def action_copy_code(self) -> None:
-        """The last block of code, to the clipboard."""
-        await self._transcript.action_copy_code()
+        """A block of code, to the clipboard; which one, where the answer has several."""
+        blocks, picked = self._transcript.code_blocks, None
+        if len(blocks) > 1:
+            items = [Item(str(number), inert_line(f"{number} · {block}", 200)) for number, block in enumerate(blocks, 1)]
+            picked = await self.app.push_screen_wait(PickScreen("Copy a block of code", items[::-1]))
+        if picked or len(blocks) <= 1:
+            await self._transcript.action_copy_code(int(picked or -1))
 
     def action_reasoning(self) -> None:
         """Show what the model thought, or hide it."""

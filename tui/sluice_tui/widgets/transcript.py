@@ -69,6 +69,11 @@ class Transcript(VerticalScroll, can_focus=False):
         """The answers, oldest first."""
         return list(self.query_children(Answer))
 
+    @property
+    def code_blocks(self) -> list[str]:
+        """The blocks of code of the last answer that has any, by the numbers that are shown with them."""
+        return next((blocks for answer in reversed(self.answers) if (blocks := answer.code_blocks)), [])
+
     def add_question(self, text: str) -> Question:
         """A question, at the end."""
         question = Question(text)
@@ -174,7 +179,7 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def action_copy_code(self, number: int = -1) -> None:
         """Copy a block of code of the last answer that has one, by its number; the last one without."""
-        blocks = next((answer.code_blocks for answer in reversed(self.answers) if answer.code_blocks), [])
+        blocks = self.code_blocks
         index = number - 1 if number > 0 else number
         await self._copy("Code", blocks[index] if -len(blocks) <= index < len(blocks) else "")
 
