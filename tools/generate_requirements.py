@@ -2,10 +2,13 @@
 
 The dependencies are declared in pyproject.toml alone. What is pinned is what is installed beside this interpreter, so
 what was tested is what is deployed; `make requirements` installs first and then runs this. One list serves every
-supported environment: a package that any of them needs is in it.
+supported environment: a package that any of them needs is in it, with the hashes of all files of its version, since
+another Python on another machine installs other ones.
 """
 
 import itertools
+import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -25,6 +28,12 @@ Environment = dict[str, str]
 Pins = dict[str, set[str]]
 """Package names, each with the names of those that need it; pyproject.toml itself is one of them."""
 
+Hashes = dict[str, list[str]]
+"""By pin, like `flask==3.1.3`: what pip wants to see of the files it may install, like `sha256:…`."""
+
+REQUIREMENTS = "function/requirements.txt"
+_PINNED = re.compile(r"(?m)^(\S+==\S+)((?: \\\n +--hash=\S+)+)")
+
 
 def main() -> int:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -33,11 +42,10 @@ def main() -> int:
     everything = pins([*project["dependencies"], *extras["service"], *extras["dev"]], "pyproject.toml")
     script = Path(__file__).name
     texts = {
-        "function/requirements.txt": f"# Written by tools/{script} from pyproject.toml's extra `service`.\n",
-        "constraints.txt": f"# Written by tools/{script} from pyproject.toml, for the development environment.\n",
+        REQUIREMENTS: f"# Written by tools/{script} from pyproject.toml's extra `service`.\n" + hashed(service),
+        "constraints.txt": f"# Written by tools/{script} from pyproject.toml, for the development environment.\n"
+        + "".join(f"{pin(name)}  # {reason(name, everything)}\n" for name in sorted(everything)),
     }
-    for (path, head), chosen in zip(texts.items(), (service, everything), strict=True):
-        texts[path] = head + "".join(f"{line}\n" for line in lines(chosen))
     return write_or_check("Pin every package that pyproject.toml needs.", texts)
 
 
@@ -86,9 +94,39 @@ def _require_installed(requirement: Requirement, parent: str) -> None:
         sys.exit(f"{parent} needs {requirement}, and it is {version} here: run `make requirements`.")
 
 
-def lines(found: Pins) -> list[str]:
-    """One line for each package: its exact version, and what needs it."""
-    return [f"{name}=={metadata.version(name)}  # for {', '.join(sorted(found[name]))}" for name in sorted(found)]
+def pin(name: str) -> str:
+    """The package's exact version."""
+    return f"{name}=={metadata.version(name)}"
+
+
+def reason(name: str, found: Pins) -> str:
+    """What needs it."""
+    return f"for {', '.join(sorted(found[name]))}"
+
+
+def hashed(found: Pins) -> str:
+    """Every pin with what needs it and its hashes: those that are written already, and of new pins the index's."""
+    known = hashes_in((ROOT / REQUIREMENTS).read_text(encoding="utf-8"))
+    new = [pin(name) for name in found if pin(name) not in known]
+    if new:
+        # A check asks nobody: where hashes are missing, the file is stale whatever they are.
+        known |= {name: ["missing"] for name in new} if "--check" in sys.argv else hashes_of(new)
+    return "".join(
+        f"# {reason(name, found)}\n" + " \\\n    --hash=".join([pin(name), *known[pin(name)]]) + "\n"
+        for name in sorted(found)
+    )
+
+
+def hashes_of(wanted: Iterable[str]) -> Hashes:
+    """The hashes of these pins, as the package index tells them."""
+    command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "-", "--no-deps", "--generate-hashes", "--quiet"]
+    told = subprocess.run(command, input="\n".join(wanted), check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own words
+    return hashes_in(told.stdout)
+
+
+def hashes_in(text: str) -> Hashes:
+    """The hashes in a list of requirements, by pin."""
+    return {found[1]: re.findall(r"--hash=(\S+)", found[2]) for found in _PINNED.finditer(text)}
 
 
 if __name__ == "__main__":

@@ -59,6 +59,25 @@ def test_a_pin_that_was_changed_in_pyproject_alone_is_found(checkout: Path) -> N
     assert "flask==4" in done.stderr
 
 
+def test_a_pin_without_its_hashes_is_found(checkout: Path) -> None:
+    path = checkout / "function" / "requirements.txt"
+    path.write_text(re.sub(r"(?m)^(flask==\S+)( \\\n +--hash=\S+)+", r"\1", path.read_text()))
+
+    done = check(checkout)
+
+    assert (done.returncode, "function/requirements.txt is stale" in done.stderr) == (1, True)
+
+
+def test_every_file_that_the_function_installs_has_its_hash() -> None:
+    # One pin without is enough for pip to refuse the whole list; and one file alone would be a machine's own.
+    pins = re.findall(r"(?m)^[a-z0-9-]+==.*\n(?: .*\n)*", REQUIREMENTS.read_text(encoding="utf-8"))
+    counts = {pin.split()[0]: len(re.findall(r"--hash=sha256:[0-9a-f]{64}(?:\s|$)", pin)) for pin in pins}
+
+    assert len(counts) == len(pinned(REQUIREMENTS))
+    assert min(counts.values()) >= 1, counts
+    assert counts[f"orjson=={pinned(REQUIREMENTS)['orjson']}"] > 20
+
+
 def test_the_function_pins_what_pyproject_declares_for_it() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = dict(pin.split("==") for pin in project["optional-dependencies"]["service"])
