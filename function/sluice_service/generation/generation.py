@@ -196,7 +196,8 @@ class Generation:
         if record.usage is not None:
             told.append(Usage(record.usage))
         if self._plan.keeper is not None:
-            told.insert(0, await self._plan.keeper.finished(record))
+            record.saved = await self._plan.keeper.finished(record)
+            told.insert(0, record.saved)
         self.log.append([payload for event in told for payload in self._dialect.encode(event)])
         record.ended = time.monotonic()
         self.state = State.FINISHED

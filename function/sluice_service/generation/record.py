@@ -33,6 +33,8 @@ class Record:
     finishes: list[Finish] = field(default_factory=list)
     usage: dict[str, Any] | None = None
     error: SluiceError | None = None
+    saved: Saved | None = None
+    """Where it was stored; None for one that was not whole."""
     _text: io.StringIO = field(default_factory=io.StringIO)
 
     @property

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from typing import Any
 
 from sluice_service.generation.base import Envelope, Log
 from sluice_service.generation.record import Record
 from sluice_service.generation.redis_keys import frames_key, unpacked
+from sluice_service.telemetry.errors import write_error
 from sluice_wire.errors import ERRORS, SluiceError
 
 
@@ -33,6 +35,7 @@ class Mirror:
         self.used = self.seen = time.monotonic()
         self._lost = unpacked(about[b"lost"])
         self._ask = ask
+        self._context = copy_context()
 
     @property
     def key(self) -> str:
@@ -78,6 +81,8 @@ class Mirror:
         """End it: its producer is gone, or Redis has lost it."""
         if not self.log.ended:
             self.record.error = SluiceError("producer_lost")
+            # Nobody else will: in the context of the request that first asked for it here.
+            self._context.run(write_error, self.record.error)
             self.log.end(self._lost)
 
 

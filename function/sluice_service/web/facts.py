@@ -21,5 +21,6 @@ def facts_of(record: Record, *, departed: bool) -> dict[str, Any]:
         "gen_ai.usage.output_tokens": usage.get("completion_tokens"),
         "gen_ai.response.finish_reasons": record.finish_reasons or None,
         "error_type": record.error.code if record.error else None,
+        "persisted": record.saved.persisted if record.saved and record.saved.conversation_id else None,
         "client_disconnected": departed,
     }
