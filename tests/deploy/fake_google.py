@@ -1,49 +1,62 @@
-"""Google's APIs as far as `gcloud run deploy --source` and `gcloud builds submit` need them; what was sent is kept.
+"""Google's APIs as far as the deploy files need them, for the real gcloud: they keep state, check and record.
 
-gcloud reaches it as its HTTP proxy, so that no request can leave this machine, and with endpoints overridden to plain
-HTTP below the reserved domain `.test`. The last call of a deployment, the one that creates the service, is refused: by
-then everything that gcloud makes of its flags has been sent.
+gcloud reaches it as its HTTP proxy, so that no request can leave this machine, and with endpoints overridden to plain HTTP
+below the reserved domain `.test`. What is not known here, or not as Google wants it, is refused; a test that deploys asserts
+that nothing was.
 """
 
+import base64
 import io
 import json
 import os
 import re
 import subprocess
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from tests.deploy.fake_build import FakeBuild
+from tests.deploy.fake_resources import FakeResources
+from tests.deploy.fake_run import FakeRun
+from tests.deploy.refusing import Answer, Call, Refused
+
 PROJECT = "a-project"
-APIS = ["run", "serviceusage", "artifactregistry", "cloudbuild", "storage", "cloudresourcemanager", "iam", "secretmanager"]
-SECONDS = 60.0
-_BUILD = f"projects/{PROJECT}/locations/europe-west1/builds/b1"
-_IMAGE = {"name": "europe-west1-docker.pkg.dev/p/r/i", "digest": "sha256:" + 64 * "a"}
-_BUILT = {"id": "b1", "name": _BUILD, "status": "SUCCESS", "logUrl": "http://log.test/", "results": {"images": [_IMAGE]}}
-_BUILD_TYPE = "type.googleapis.com/google.devtools.cloudbuild.v1.Build"
-_OPERATION = {
-    "name": f"projects/{PROJECT}/locations/europe-west1/operations/o1",
-    "done": True,
-    "metadata": {"@type": f"{_BUILD_TYPE}OperationMetadata", "build": _BUILT},
-    "response": {"@type": _BUILD_TYPE, **_BUILT},
-}
+REGION = "europe-west1"
+APIS = [
+    *("run", "serviceusage", "artifactregistry", "cloudbuild", "storage", "cloudresourcemanager", "iam", "secretmanager"),
+    *("logging", "monitoring", "firestore"),
+]
+SECONDS = 300.0
 
 
 class FakeGoogle:
-    """Answers and remembers: `sent` holds the JSON bodies by the end of their path, `uploaded` the source's files."""
+    """Answers and remembers. `calls` is everything that was sent, in order; `refused` what was not as it should be."""
 
     def __init__(self, server: HTTPServer, config: Path) -> None:
-        self.paths: list[str] = []
-        self.sent: dict[str, Any] = {}
+        self.calls: list[Call] = []
+        self.refused: list[str] = []
         self.uploaded: list[str] = []
+        self.resources = FakeResources()
+        self.run = FakeRun()
+        self.build = FakeBuild()
         self._server = server
         self._config = config
-        server.expect_request(re.compile(".*")).respond_with_handler(self._answer)
+        server.expect_request(re.compile(".*")).respond_with_handler(self._respond)
 
-    def environment(self) -> dict[str, str]:
+    @property
+    def lines(self) -> list[str]:
+        """The calls as `METHOD host/path`."""
+        return [f"{call.method} {call.host}{call.path}" for call in self.calls]
+
+    def sent(self, method: str, path: str) -> list[Any]:
+        """The bodies of the calls whose path ends so."""
+        return [call.body for call in self.calls if call.method == method and re.search(path + "$", call.path)]
+
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment in which gcloud knows a project and a token, and reaches this server alone."""
         self._config.mkdir(exist_ok=True)
         token = self._config / "token"
@@ -54,56 +67,56 @@ class FakeGoogle:
             "PATH": os.environ["PATH"],
             "HOME": str(self._config),
             **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), proxy),
+            "no_proxy": "127.0.0.1",
             **overrides,
             "CLOUDSDK_CONFIG": str(self._config),
             "CLOUDSDK_CORE_PROJECT": PROJECT,
             "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
             "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+            "CLOUDSDK_CORE_DISABLE_FILE_LOGGING": "1",
+            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
             "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(token),
+            **(more or {}),
         }
 
-    def run(self, *command: str, cwd: Path) -> str:
-        """What a command says on standard error, whether it fails or not."""
-        done = subprocess.run(command, cwd=cwd, env=self.environment(), capture_output=True, text=True, timeout=SECONDS)
-        return done.stderr
+    def runs(self, *command: str | Path, cwd: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+        """A command in that environment, whether it fails or not."""
+        environment = self.environment(more)
+        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=SECONDS)
 
-    def _answer(self, request: Request) -> Response:
-        self.paths.append(f"{request.method} {request.host}{request.path}")
-        if request.is_json and request.data:
-            self.sent[request.path.rpartition("/")[2]] = json.loads(request.data)
-        answer = self._known(request)
-        if answer is None:
-            refusal = {"error": {"code": 403, "message": "refused by the fake", "status": "PERMISSION_DENIED"}}
-            return Response(json.dumps(refusal), status=403, content_type="application/json")
-        status = 404 if answer == {} else 200
+    def _respond(self, request: Request) -> Response:
+        body = json.loads(request.data) if request.is_json and request.data else None
+        call = Call(request.method, request.host.removesuffix(".test"), request.path, dict(request.args), body)
+        self.calls.append(call)
+        try:
+            answer, status = self._answer(call, request.data), 200
+        except Refused as refusal:
+            status = refusal.status
+            answer = {"error": {"code": status, "message": str(refusal), "status": refusal.word}}
+            if status != 404:
+                self.refused.append(f"{call.method} {call.host}{call.path}: {refusal}")
         return Response(json.dumps(answer), status=status, content_type="application/json")
 
-    def _known(self, request: Request) -> dict[str, Any] | None:
-        """The answer to a request; empty for what does not exist, None for what is refused."""
-        host, path = request.host.removesuffix(".test"), request.path
-        if host == "storage":
-            return self._storage(request)
-        if host == "europe-west1-run" and request.method == "GET":
-            return {}
-        answers: dict[tuple[str, str], dict[str, Any]] = {
-            ("europe-west1-run", "builds:submit"): {"buildOperation": _OPERATION, "baseImageUri": "python:1"},
-            ("artifactregistry", "cloud-run-source-deploy"): {"name": path.removeprefix("/v1/"), "format": "DOCKER"},
-            ("cloudbuild", "defaultServiceAccount"): {
-                "serviceAccountEmail": "projects/p/serviceAccounts/b@p.iam.gserviceaccount.com"
-            },
-            ("cloudbuild", "b1"): _OPERATION,
-        }
-        anywhere: dict[str, dict[str, Any] | None] = {
-            "serviceusage": {"name": path, "state": "ENABLED"},
-            "iam": {"name": path, "email": "b@p.test"} if request.method == "GET" else None,
-        }
-        return answers.get((host, path.rpartition("/")[2]), anywhere.get(host))
+    def _answer(self, call: Call, data: bytes) -> Answer:
+        if call.host == "storage":
+            return self._storage(call, data)
+        if call.host == "serviceusage":
+            return {"name": call.path, "state": "ENABLED", "done": True, "response": {}}
+        if (answer := self.build.answer(call)) is not None:
+            return answer
+        if call.host in ("run", f"{REGION}-run"):
+            return self.run.answer(call)
+        return self.resources.answer(call)
 
-    def _storage(self, request: Request) -> dict[str, Any]:
-        name = f"run-sources-{PROJECT}-europe-west1"
+    def _storage(self, call: Call, data: bytes) -> Answer:
+        name = f"run-sources-{PROJECT}-{REGION}"
         bucket = {"kind": "storage#bucket", "id": name, "name": name}
-        if request.path.startswith("/upload/"):
-            start, end = request.data.index(b"PK\x03\x04"), request.data.rindex(b"PK\x05\x06") + 22
-            self.uploaded = zipfile.ZipFile(io.BytesIO(request.data[start:end])).namelist()
-            return {"kind": "storage#object", "bucket": "sources", "name": "o.zip", "generation": "1", "size": end - start}
-        return {"kind": "storage#buckets", "items": [bucket]} if request.path == "/storage/v1/b" else bucket
+        if call.path.startswith("/upload/"):
+            start, end = data.index(b"PK\x03\x04"), data.rindex(b"PK\x05\x06") + 22
+            self.uploaded = zipfile.ZipFile(io.BytesIO(data[start:end])).namelist()
+            return {"kind": "storage#object", "bucket": name, "name": "o.zip", "generation": "1", "size": end - start}
+        return {"kind": "storage#buckets", "items": [bucket]} if call.path == "/storage/v1/b" else bucket
+
+    def secret(self, name: str) -> str:
+        """The newest value of a secret."""
+        return base64.b64decode(self.resources.secrets[f"projects/{PROJECT}/secrets/{name}"][-1]).decode()

@@ -1,124 +1,157 @@
 """cloudbuild.yaml, read by the clients that will read it: Cloud Build's and Cloud Run's commands of the real gcloud."""
 
 import re
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from pytest_httpserver import HTTPServer
 
-from sluice_service.settings import RESERVED_THREADS
-from tests.deploy.fake_google import PROJECT, FakeGoogle
+from sluice_service.settings import RESERVED_THREADS, Settings, load
+from tests.deploy.conftest import BUILDS, ROOT, Deployment
+from tests.deploy.fake_google import PROJECT, REGION, FakeGoogle
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("deploy")]
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed"),
-    pytest.mark.timeout(120),
-]
+FIRST, SECOND = (f"sluice-b{build[:8]}" for build in BUILDS)
 
 
-@pytest.fixture
-def google(httpserver: HTTPServer, tmp_path: Path) -> FakeGoogle:
-    return FakeGoogle(httpserver, tmp_path / "config")
+def container(service: Any) -> Any:
+    (only,) = service["spec"]["template"]["spec"]["containers"]
+    return only
 
 
-@pytest.fixture
-def build() -> dict[str, Any]:
-    parsed = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))
-    assert isinstance(parsed, dict)
-    return parsed
-
-
-def deploy_script(build: Mapping[str, Any], **substitutions: str) -> str:
-    """The deploy step's script after Cloud Build has put in its substitutions."""
-    (step,) = [step for step in build["steps"] if step["id"] == "deploy"]
-    script = str(step["args"][-1])
-    for name, value in {**build["substitutions"], **substitutions, "PROJECT_ID": PROJECT}.items():
-        script = script.replace(f"${{{name}}}", value).replace(f"${name}", value)
-    return script.replace("$$", "$")
-
-
-def deployed(google: FakeGoogle, script: str) -> dict[str, Any]:
-    """The service that gcloud would create, as it sends it to Cloud Run."""
-    words = google.run("bash", "-euc", script, cwd=ROOT)
-    assert "services" in google.sent, words
-    service = google.sent["services"]
-    assert isinstance(service, dict)
-    return service
+def environment(service: Any) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in container(service)["env"] if "value" in entry}
 
 
 def test_cloud_build_accepts_the_file(google: FakeGoogle, build: dict[str, Any]) -> None:
-    words = google.run("gcloud", "builds", "submit", "--no-source", "--config", "cloudbuild.yaml", cwd=ROOT)
+    done = google.runs("gcloud", "builds", "submit", "--no-source", "--async", "--config", "cloudbuild.yaml", cwd=ROOT)
 
-    assert "builds" in google.sent, words
-    assert [step["id"] for step in google.sent["builds"]["steps"]] == ["install", "test", "deploy"]
-    assert google.sent["builds"]["substitutions"] == build["substitutions"]
+    assert (done.returncode, google.refused) == (0, []), done.stderr
+    (sent,) = google.sent("POST", "/builds")
+    assert [step["id"] for step in sent["steps"]] == ["test", "deploy", "smoke-test", "traffic", "monitoring"]
+    assert [step.get("script") for step in sent["steps"]] == [step.get("script") for step in build["steps"]]
+    assert (sent["substitutions"], sent["serviceAccount"]) == (build["substitutions"], build["serviceAccount"])
 
 
-def test_cloud_run_gets_the_service_that_the_function_needs(google: FakeGoogle, build: dict[str, Any]) -> None:
-    template = deployed(google, deploy_script(build))["spec"]["template"]
-    (container,) = template["spec"]["containers"]
+def test_every_step_of_a_deployment_succeeds_and_google_refuses_nothing(deployment: Deployment) -> None:
+    failed = {name: done.stderr for name, done in deployment.steps.items() if done.returncode}
 
-    assert template["metadata"]["annotations"]["run.googleapis.com/cpu-throttling"] == "False"
+    assert (failed, deployment.google.refused) == ({}, [])
+
+
+def test_the_first_revision_takes_the_traffic_and_the_next_one_waits(deployment: Deployment) -> None:
+    first, second = (deployment.services[name]["status"]["traffic"] for name in ("first", "second"))
+
+    assert [(each["revisionName"], each.get("percent", 0)) for each in first if each.get("percent")] == [(FIRST, 100)]
+    assert [(each["revisionName"], each.get("percent", 0)) for each in second if each.get("percent")] == [(FIRST, 100)]
+    assert [each["revisionName"] for each in second if each.get("tag") == "candidate"] == [SECOND]
+    assert "gets the traffic before the smoke test" in deployment.steps["first"].stdout
+
+
+def test_gcloud_refuses_to_leave_a_first_revision_without_traffic(google: FakeGoogle) -> None:
+    command = ["gcloud", "run", "deploy", "new", "--image", "an/image", "--region", REGION, "--no-traffic"]
+
+    done = google.runs(*command, "--allow-unauthenticated", cwd=ROOT)
+
+    assert "--no-traffic not supported when creating a new service" in done.stderr
+
+
+def test_the_smoke_test_asks_the_candidate_with_the_key_of_the_setup(deployment: Deployment) -> None:
+    told = deployment.steps["smoke"].stdout
+
+    assert re.search(r"(?m)^ok: \d+ pieces of an answer arrived over \d{3,} ms$", told), told
+
+
+def test_a_candidate_of_another_build_is_not_tested_in_its_place(deployment: Deployment) -> None:
+    done = deployment.step("smoke-test", "33333333", SLUICE_API_KEY="not-used")
+
+    assert done.returncode == 1
+    assert "another deployment has taken it" in done.stderr
+
+
+def test_traffic_goes_to_the_tested_revision_and_back_with_the_printed_command(deployment: Deployment) -> None:
+    after = deployment.services["traffic"]["status"]["traffic"]
+    (back,) = re.findall(r"(?m)^To go back: (gcloud .*)$", deployment.steps["traffic"].stdout)
+
+    assert [each["revisionName"] for each in after if each.get("percent")] == [SECOND]
+    assert deployment.google.runs("bash", "-c", back, cwd=ROOT).returncode == 0
+    now = deployment.google.run.services["sluice"]["status"]["traffic"]
+    assert [each["revisionName"] for each in now if each.get("percent")] == [FIRST]
+
+
+def test_cloud_run_gets_the_service_that_the_function_needs(deployment: Deployment) -> None:
+    service = deployment.services["first"]
+    template = service["spec"]["template"]
+    annotations = template["metadata"]["annotations"]
+    scale = {name.rpartition("/")[2]: value for name, value in annotations.items() if name.startswith("autoscaling")}
+
+    assert scale == {"maxScale": "10"}
+    assert annotations["run.googleapis.com/cpu-throttling"] == "False"
+    assert annotations["run.googleapis.com/startup-cpu-boost"] == "True"
+    assert annotations["run.googleapis.com/sessionAffinity"] == "true"
+    assert annotations["run.googleapis.com/execution-environment"] == "gen2"
     assert template["spec"]["serviceAccountName"] == f"sluice@{PROJECT}.iam.gserviceaccount.com"
-    assert container["resources"]["limits"] == {"memory": "1Gi", "cpu": "1"}
-    secrets = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in container["env"] if "valueFrom" in entry}
+    assert container(service)["resources"]["limits"] == {"memory": "1Gi", "cpu": "1"}
+    allowed = deployment.google.run.policies["sluice"]["bindings"]
+    assert [(each["role"], each["members"]) for each in allowed] == [("roles/run.invoker", ["allUsers"])]
+
+
+def test_secrets_come_from_secret_manager(deployment: Deployment) -> None:
+    entries = container(deployment.services["first"])["env"]
+
+    secrets = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in entries if "valueFrom" in entry}
     assert secrets == {
         "API_KEYS": {"name": "sluice-api-keys", "key": "latest"},
-        "OPENAI_API_KEY": {"name": "sluice-openai-api-key", "key": "latest"},
+        "TICKET_SECRET": {"name": "sluice-ticket-secret", "key": "latest"},
     }
 
 
-def test_the_function_folder_is_built_for_its_target(google: FakeGoogle, build: dict[str, Any]) -> None:
-    deployed(google, deploy_script(build))
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_the_function_understands_the_settings_that_it_gets(name: str, deployment: Deployment) -> None:
+    service = deployment.services[name]
+    settings = load({**environment(service), "API_KEYS": deployment.google.secret("sluice-api-keys")})
 
-    built = google.sent["builds:submit"]["buildpackBuild"]
-    assert (built["baseImage"], built["functionTarget"]) == ("python313", "chat")
-    assert {"main.py", "requirements.txt", "sluice_service/entry.py", "sluice_service/agents.toml"} <= set(google.uploaded)
-    assert not [path for path in google.uploaded if "__pycache__" in path]
-
-
-@pytest.mark.parametrize("concurrency", ["1", "80", "1000"])
-def test_threads_are_the_concurrency_and_the_reserve(concurrency: str, google: FakeGoogle, build: dict[str, Any]) -> None:
-    spec = deployed(google, deploy_script(build, _CONCURRENCY=concurrency))["spec"]["template"]["spec"]
-    environment = {entry["name"]: entry.get("value") for entry in spec["containers"][0]["env"]}
-
-    assert spec["containerConcurrency"] == int(concurrency)
-    assert environment["THREADS"] == str(int(concurrency) + RESERVED_THREADS)
+    spec = service["spec"]["template"]["spec"]
+    assert settings.capacity == spec["containerConcurrency"]
+    assert settings.threads == spec["containerConcurrency"] + RESERVED_THREADS
+    assert spec["timeoutSeconds"] > settings.timeout_seconds
+    assert settings.google_cloud_project == PROJECT
+    assert set(environment(service)) <= {field.upper() for field in Settings.model_fields}
 
 
-def test_cloud_run_waits_longer_than_the_function(google: FakeGoogle, build: dict[str, Any]) -> None:
-    spec = deployed(google, deploy_script(build, _TIMEOUT_SECONDS="900"))["spec"]["template"]["spec"]
-    environment = {entry["name"]: entry.get("value") for entry in spec["containers"][0]["env"]}
+def test_substitutions_reach_the_function(deployment: Deployment) -> None:
+    first, second = (load(environment(deployment.services[name])) for name in ("first", "second"))
 
-    assert environment["TIMEOUT_SECONDS"] == "900"
-    assert spec["timeoutSeconds"] > 900
-
-
-@pytest.mark.parametrize(
-    ("flag", "wrong"),
-    [("--concurrency", "--concurency"), ("--no-cpu-throttling", "--no-cpu-throtling"), ("--base-image", "--baze-image")],
-)
-def test_gcloud_refuses_a_misspelt_flag(flag: str, wrong: str, google: FakeGoogle, build: dict[str, Any]) -> None:
-    words = google.run("bash", "-euc", deploy_script(build).replace(f"{flag} ", f"{wrong} "), cwd=ROOT)
-
-    assert "unrecognized arguments" in words
-    assert google.paths == []
+    assert (first.enable_streaming, first.conversations) == (True, "firestore:///sluice")
+    assert (second.cors_origins, second.max_tokens) == (("https://a.example", "https://b.example"), 500)
+    annotations = deployment.services["second"]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["autoscaling.knative.dev/minScale"] == "1"
+    assert '"network":"inside"' in annotations["run.googleapis.com/network-interfaces"].replace(" ", "")
 
 
-def test_gcloud_accepts_the_commands_of_the_readme(google: FakeGoogle, tmp_path: Path) -> None:
-    (block,) = re.findall(r"(?ms)^```sh\n(gcloud iam .*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"))
-    for file in ("keys.json", "openai-key.txt"):
-        (tmp_path / file).write_text("[]")
+def test_sqlite_on_a_disk_that_is_memory_is_warned_of(deployment: Deployment) -> None:
+    assert "WARNING: _CONVERSATIONS is sqlite://" in deployment.steps["second"].stderr
+    assert "WARNING: _CONVERSATIONS" not in deployment.steps["first"].stderr
 
-    words = google.run("bash", "-uc", f"PROJECT={PROJECT}\n{block}", cwd=tmp_path)
 
-    # One command makes the account, two the secrets, and two let the one read the others.
-    assert words.count("refused by the fake") == 5, words
+def test_the_function_folder_is_built_for_its_target_by_the_builds_account(deployment: Deployment) -> None:
+    built = deployment.google.sent("POST", "/builds:submit")[0]
+    uploaded = deployment.google.uploaded
+
+    assert (built["buildpackBuild"]["baseImage"], built["buildpackBuild"]["functionTarget"]) == ("python313", "chat")
+    assert built["serviceAccount"].endswith(f"sluice-deploy@{PROJECT}.iam.gserviceaccount.com")
+    assert {"main.py", "requirements.txt", "sluice_service/entry.py", "sluice_service/agents.toml"} <= set(uploaded)
+    assert not [path for path in uploaded if "__pycache__" in path]
+
+
+def test_gcloud_refuses_a_misspelt_flag(deployment: Deployment, google: FakeGoogle) -> None:
+    (script,) = [step["script"] for step in deployment.build["steps"] if step["id"] == "deploy"]
+    known = {**deployment.build["substitutions"], "PROJECT_ID": PROJECT, "BUILD_ID": BUILDS[0]}
+
+    done = google.runs("bash", "-c", script.replace("--no-cpu-throttling", "--no-cpu-throtling"), cwd=ROOT, **known)
+
+    assert "unrecognized arguments" in done.stderr
+    assert google.run.services == {}
 
 
 def test_every_image_is_pinned(build: dict[str, Any]) -> None:
