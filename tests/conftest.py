@@ -1,4 +1,4 @@
-"""What holds for every test: in CI nothing is skipped, since a skipped test shows nothing."""
+"""What holds for every test: in CI nothing is skipped, since a skipped test shows nothing; one file, one worker."""
 
 import os
 from collections.abc import Generator
@@ -19,6 +19,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     return _failed_if_skipped((yield))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each file's tests on one worker, unless it says otherwise: a server that they share is then started once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 def _failed_if_skipped(report: Report) -> Report:

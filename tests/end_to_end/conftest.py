@@ -6,7 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.running_function import RunningFunction, key_entry, running_function
-from tests.support.scripted_upstream import ScriptedUpstream, answer
+from tests.support.scripted_upstream import ScriptedUpstream
+from tests.support.upstream_fixtures import shared_upstream, upstream
+
+__all__ = ["function", "shared_upstream", "upstream"]
 
 NARROW_KEY = "narrow-key-of-bob"
 
@@ -19,25 +22,10 @@ CLOCKS = {
 
 
 @pytest.fixture(scope="session")
-def shared_upstream() -> Iterator[ScriptedUpstream]:
-    upstream = ScriptedUpstream()
-    yield upstream
-    upstream.close()
-
-
-@pytest.fixture
-def upstream(shared_upstream: ScriptedUpstream) -> ScriptedUpstream:
-    """The upstream of `function`, with a good answer to begin with and no calls yet."""
-    shared_upstream.script = answer("Hello", " world")
-    shared_upstream.calls.clear()
-    return shared_upstream
-
-
-@pytest.fixture(scope="session")
 def function(shared_upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFunction]:
     """It also knows a key that may use an agent named `other` alone."""
     more_keys = tmp_path_factory.mktemp("keys") / "keys.json"
     more_keys.write_text(json.dumps([key_entry(NARROW_KEY, "bob", agents=["other"])]))
-    upstream = {"OPENAI_API_KEY": "sk-upstream-secret-0123456789", "OPENAI_BASE_URL": shared_upstream.url}
-    with running_function({"API_KEYS_FILE": str(more_keys), **upstream, **CLOCKS}) as function:
+    provider = {"OPENAI_API_KEY": "sk-upstream-secret-0123456789", "OPENAI_BASE_URL": shared_upstream.url}
+    with running_function({"API_KEYS_FILE": str(more_keys), **provider, **CLOCKS}) as function:
         yield function

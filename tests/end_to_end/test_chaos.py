@@ -24,6 +24,7 @@ from tests.support.scripted_upstream import CLOSE, STREAM_HEAD, Script, Scripted
 HEARTBEAT_SECONDS = 0.1
 CUTS_AT_ONCE = 120
 ASKED_AT_ONCE = 48
+STALLED_AT_ONCE = 96  # each waits for a clock
 BODY: dict[str, Any] = {
     "model": "assistant",
     "messages": [{"role": "user", "content": "hi"}],
@@ -56,7 +57,7 @@ faults = st.builds(
 
 
 @given(pieces=st.lists(any_text, min_size=1, max_size=12), plans=st.lists(st.lists(faults, max_size=2), max_size=8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_text_in_any_pieces_with_any_drops_is_read_whole_from_one_call(
     function: RunningFunction,
     between: ChaosProxy,
@@ -204,18 +205,20 @@ def code_of(body: dict[str, Any]) -> str:
     return code
 
 
-def outcomes(function: RunningFunction, behind: ChaosProxy, plans: Sequence[Plan]) -> Counter[str]:
+def outcomes(
+    function: RunningFunction, behind: ChaosProxy, plans: Sequence[Plan], at_once: int = ASKED_AT_ONCE
+) -> Counter[str]:
     """Ask until every plan has been taken, each by one connection; the function's own retries take some of them."""
     behind.plans.clear()
     behind.plans.extend(plans)
     told: Counter[str] = Counter()
-    with function.client() as client, ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+    with function.client() as client, ThreadPoolExecutor(at_once) as pool:
 
         def ask(_: int) -> str:
             return outcome(client.post("/v1/chat/completions", json=BODY))
 
         while behind.plans:
-            told.update(pool.map(ask, range(min(ASKED_AT_ONCE, len(behind.plans)))))
+            told.update(pool.map(ask, range(min(at_once, len(behind.plans)))))
     return told
 
 
@@ -240,7 +243,9 @@ def test_upstream_broken_at_any_byte_gives_the_whole_answer_or_a_prefix_and_an_e
 ) -> None:
     upstream.script = [response, CLOSE]
 
-    told = outcomes(impatient, behind, [[Fault(act, at_byte)] for at_byte in range(len(response))])
+    plans = [[Fault(act, at_byte)] for at_byte in range(len(response))]
+
+    told = outcomes(impatient, behind, plans, STALLED_AT_ONCE if act is Act.STALL else ASKED_AT_ONCE)
 
     assert told.keys() == {"whole", *errors}
 

@@ -42,6 +42,11 @@ class Reading:
         return "".join(texts(self.raw))
 
 
+def frames_of(raw: bytes) -> list[bytes]:
+    """A stream's whole frames, without heartbeats."""
+    return [block + b"\n\n" for block in raw.split(b"\n\n") if block.startswith(b"data:")]
+
+
 def texts(raw: bytes) -> Iterator[str]:
     """The pieces of content in a stream's bytes."""
     for event in Decoder().feed(raw):
@@ -103,5 +108,5 @@ def take(response: httpx.Response, reading: Reading) -> None:
         unfinished = b""
         for piece in response.iter_raw():
             *blocks, unfinished = (unfinished + piece).split(b"\n\n")
-            reading.frames += [block + b"\n\n" for block in blocks if block.startswith(b"data:")]
+            reading.frames += frames_of(b"\n\n".join(blocks))
             reading.heartbeats += blocks.count(b": ping")

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.running_function import RunningFunction, running_function
-from tests.support.scripted_upstream import ScriptedUpstream, answer
+from tests.support.scripted_upstream import ScriptedUpstream
+from tests.support.upstream_fixtures import shared_upstream, upstream
+
+__all__ = ["function", "shared_upstream", "upstream"]
 
 CLOCKS = {
     "FIRST_TOKEN_TIMEOUT_SECONDS": "2",
@@ -15,21 +18,6 @@ CLOCKS = {
     "RESUME_GRACE_SECONDS": "0",
     "MAX_STREAM_BYTES": "200000",
 }
-
-
-@pytest.fixture(scope="module")
-def shared_upstream() -> Iterator[ScriptedUpstream]:
-    upstream = ScriptedUpstream()
-    yield upstream
-    upstream.close()
-
-
-@pytest.fixture
-def upstream(shared_upstream: ScriptedUpstream) -> ScriptedUpstream:
-    """The upstream of `function`, with a good answer to begin with and no calls yet."""
-    shared_upstream.script = answer("Hello", " world")
-    shared_upstream.calls.clear()
-    return shared_upstream
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from sluice_wire.decoder import Decoder
 from tests.support.redis_server import RedisServer, redis_server
+from tests.support.resuming_client import frames_of, texts
 from tests.support.running_function import NO_TLS, RunningFunction, key_entry, running_function
 from tests.support.scripted_upstream import CLOSE, HANG, STREAM_HEAD, ScriptedUpstream, answer, chunk
 
@@ -50,7 +51,8 @@ def two_instances(upstream: ScriptedUpstream, **more: str) -> Iterator[Instances
             "REDIS_URL": redis.url,
             **more,
         }
-        with running_function(environment) as a, running_function(environment) as b:
+        with ExitStack() as stack, ThreadPoolExecutor(2) as starting:
+            a, b = starting.map(stack.enter_context, [running_function(environment), running_function(environment)])
             yield Instances(a, b, redis)
 
 
@@ -68,10 +70,6 @@ def post(function: RunningFunction, key: str | None = None, user: str = "alice",
 def resume(function: RunningFunction, stream_id: str, cursor: int = 0, user: str = "alice") -> httpx.Response:
     address = f"{function.url}/v1/streams/{stream_id}?starting_after={cursor}"
     return HTTP.get(address, headers={"Authorization": f"Bearer {user}-key"}, timeout=30)
-
-
-def frames_of(raw: bytes) -> list[bytes]:
-    return [block + b"\n\n" for block in raw.split(b"\n\n") if block.startswith(b"data:")]
 
 
 @contextmanager
@@ -176,8 +174,7 @@ def test_any_text_with_any_number_of_drops_arrives_whole_over_two_instances(
         rest = resume((instances.a, instances.b)[(number + 1) % 2], stream_id, len(received)).content
         received += frames_of(rest if limit is None else rest[:limit].rpartition(b"\n\n")[0] + b"\n\n")
     assert received == whole
-    told = [json.loads(event.data) for event in Decoder().feed(b"".join(received)) if event.data != "[DONE]"]
-    assert "".join(event["choices"][0]["delta"].get("content") or "" for event in told) == "".join(pieces)
+    assert "".join(texts(b"".join(received))) == "".join(pieces)
     assert len(shared_upstream.calls) == 1
 
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice_wire.decoder import Decoder
+from tests.support.resuming_client import frames_of, texts
 from tests.support.running_function import NO_TLS, RunningFunction, key_entry, running_function
 from tests.support.scripted_upstream import CLOSE, HANG, STREAM_HEAD, ScriptedUpstream, Step, answer, chunk
+from tests.support.simple_api import read_until
 
 PATH = "/v1/chat/completions"
 BODY: dict[str, Any] = {
@@ -41,20 +42,6 @@ def function(shared_upstream: ScriptedUpstream) -> Iterator[RunningFunction]:
 
 def client(function: RunningFunction, user: str = "alice") -> httpx.Client:
     return httpx.Client(base_url=function.url, headers={"Authorization": f"Bearer {user}-key"}, timeout=20, verify=NO_TLS)
-
-
-def frames_of(raw: bytes) -> list[bytes]:
-    """The frames as bytes, without heartbeats."""
-    return [block + b"\n\n" for block in raw.split(b"\n\n") if block.startswith(b"data:")]
-
-
-def read_until(reply: httpx.Response, end: bytes) -> bytes:
-    received = b""
-    for piece in reply.iter_raw():
-        received += piece
-        if end in received:
-            break
-    return received
 
 
 def whole_stream(function: RunningFunction) -> tuple[str, bytes]:
@@ -112,16 +99,10 @@ def test_reader_that_returns_mid_stream_goes_live_when_it_has_caught_up(
     ):
         go_on.set()
         rest = frames_of(b"".join(again.iter_raw()))
-    text = "".join(_contents(seen + rest))
+    text = "".join(texts(b"".join(seen + rest)))
     assert text == "onetwothree"
     assert rest[-1] == b"data: [DONE]\n\n"
     assert len(upstream.calls) == 1
-
-
-def _contents(frames: list[bytes]) -> Iterator[str]:
-    for event in Decoder().feed(b"".join(frames)):
-        if event.data != "[DONE]" and (choices := json.loads(event.data)["choices"]):
-            yield choices[0]["delta"].get("content") or ""
 
 
 def test_many_readers_follow_one_stream_each_from_its_own_place(
@@ -292,7 +273,7 @@ def test_any_text_with_any_number_of_drops_arrives_whole_from_one_call(
             reply.close()
             if reply.status_code == 204 or received[-1:] == [b"data: [DONE]\n\n"]:
                 break
-    assert "".join(_contents(received)) == "".join(pieces)
+    assert "".join(texts(b"".join(received))) == "".join(pieces)
     assert len(shared_upstream.calls) == 1
 
 
