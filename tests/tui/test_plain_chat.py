@@ -27,6 +27,7 @@ class Talk:
     out: io.StringIO = field(default_factory=io.StringIO)
     told: io.StringIO = field(default_factory=io.StringIO)
     system: str | None = None
+    agent: str | None = None
 
     def say(self, *lines: str | Callable[[], str]) -> int:
         given: Iterator[str | Callable[[], str]] = iter(lines)
@@ -37,7 +38,7 @@ class Talk:
                 raise EOFError
             return line() if callable(line) else line
 
-        connection = Connection(Endpoint(self.server.url), patience=HASTY)
+        connection = Connection(Endpoint(self.server.url), self.agent, patience=HASTY)
         return Chat(connection, read_line, obey, self.out, self.told, self.system).run()
 
     @property
@@ -82,6 +83,19 @@ def test_an_error_is_told_in_its_parts_and_the_question_can_be_asked_again(talk:
     assert [line.partition(":")[0] for line in told] == ["Error", "Why", "What to do", "Code", "/retry asks it again.", ""]
     first, second = server.completions
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+
+
+def test_a_question_that_failed_before_it_was_sent_can_be_asked_again(talk: Talk, server: FakeOpenAI) -> None:
+    talk.agent = "fake"
+    server.replies["/v1/models"] = Reply(500, "")
+
+    def mended() -> str:
+        del server.replies["/v1/models"]
+        return "/retry"
+
+    talk.say("one", mended, "two")
+
+    assert talk.asked == [["one"], ["one", "Hello world", "two"]]
 
 
 def test_a_good_answer_that_is_asked_for_again_is_another_one(talk: Talk, server: FakeOpenAI) -> None:

@@ -16,6 +16,7 @@ import httpx
 
 from sluice_tui.addresses import needs_environment, origin, other_base_url
 from sluice_tui.agents import Agent, listed
+from sluice_tui.answer_bytes import AnswerBytes
 from sluice_tui.errors import ClientError, client_error, told_by_server
 from sluice_tui.foreign_errors import openai_error
 from sluice_tui.identity import IdentityTokens, usual_sources
@@ -71,20 +72,6 @@ class Asked:
         body = {"model": self.model, "messages": self.messages, **stored, **how}
         # UTF-8 has no lone surrogates, and servers refuse them; a question mark stands for each.
         return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerBytes:
-    """The body of a completion stream as it arrives, and the id that the server's log knows it by.
-
-    `stream_id` is what it can be resumed and cancelled by, "" where the server does not say. `whole` is the JSON of an
-    answer that a server sent in one piece though a stream was asked for; then there are no pieces.
-    """
-
-    pieces: AsyncIterator[bytes]
-    correlation_id: str
-    stream_id: str = ""
-    whole: Any = None
 
 
 class Api:
@@ -225,7 +212,7 @@ class Api:
             raise refusal(self.url, response, await json_body(response))
         logged_as = correlation_id(response)
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            return AnswerBytes(_nothing(), logged_as, whole=await self._whole(response))
+            return AnswerBytes.in_one_piece(await self._whole(response), logged_as)
         stream_id = response.headers.get("x-stream-id", "")
         known = stream_id if _STREAM_ID.fullmatch(stream_id) else ""
         # Only Sluice names its streams, and only Sluice is never silent for long.
@@ -260,11 +247,6 @@ class Api:
             yield
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise translated(error, self.url, self._timeouts, correlation_id) from error
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield
 
 
 def _headers(api_key: str | None) -> list[tuple[bytes, bytes]]:

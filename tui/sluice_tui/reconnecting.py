@@ -12,7 +12,8 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sluice_tui.api import AnswerBytes, Api, Asked
+from sluice_tui.answer_bytes import AnswerBytes
+from sluice_tui.api import Api, Asked
 from sluice_tui.backoff import Backoff
 from sluice_tui.connection import Connection
 from sluice_tui.errors import ClientError, client_error

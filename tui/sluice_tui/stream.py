@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sluice_tui.api import AnswerBytes
+from sluice_tui.answer_bytes import AnswerBytes
 from sluice_tui.errors import ClientError, client_error, told_by_server
 from sluice_tui.foreign_errors import is_error_chunk
 from sluice_wire.chunks import ErrorChunk, events_of

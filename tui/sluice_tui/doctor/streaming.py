@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from sluice_tui.api import AnswerBytes, Api, Asked
+from sluice_tui.answer_bytes import AnswerBytes
+from sluice_tui.api import Api, Asked
 from sluice_tui.connection import Connection
 from sluice_tui.doctor.check import Check, Status, failed
 from sluice_tui.errors import ClientError

@@ -73,12 +73,7 @@ async def answered(question: Question, connection: Connection, printer: Printer,
             turn.sent(time.monotonic())
             await _print(turn, line, answer(connection, asked), printer)
     except TimeoutError:
-        error = client_error("ask_timeout", seconds=question.timeout_seconds)
-        turn.fail(error.report, time.monotonic())
-        raise error from None
-    except ClientError as error:
-        turn.fail(error.report, time.monotonic())
-        raise
+        raise client_error("ask_timeout", seconds=question.timeout_seconds) from None
     turn.finish(time.monotonic())
 
 

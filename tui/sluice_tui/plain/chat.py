@@ -70,6 +70,7 @@ class Chat:
             turn.cancel(time.monotonic())
             printer.stopped()
         except ClientError as error:
+            turn.fail(error.report, time.monotonic())
             printer.failed(error.report)
             self.say("/retry asks it again.")
         else:
