@@ -6,7 +6,7 @@ CLIENTS := tests/end_to_end/clients
 CLIENTS_VENV := .venv-clients
 
 .DEFAULT_GOAL := help
-.PHONY: help setup clients chat serve test lint types bench benchguard requirements clientpins generated clean
+.PHONY: help setup clients chat serve test lint types bench benchguard requirements clientpins generated screenshots clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 20
@@ -77,6 +77,9 @@ generated: $(READY) ## Write .env.example and the tables in README.md and docs/ 
 	@$(RUN)/python tools/generate_api_docs.py
 	@$(RUN)/python tools/generate_settings_docs.py
 	@$(RUN)/python tools/generate_capacity.py
+
+screenshots: $(READY) ## Take the pictures of the terminal in docs/images anew
+	@$(RUN)/python tools/take_screenshots.py
 
 clean: ## Remove the virtual environment and everything else that was made
 	@rm -rf $(VENV) $(CLIENTS_VENV) $(CLIENTS)/node_modules build bench/build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,8 +1,11 @@
 """Stored conversations, agents and first questions, over the real function: by pressing keys and looking."""
 
 import json
+import os
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,13 @@ from textual.pilot import Pilot
 from sluice_tui.api import Endpoint
 from sluice_tui.app import ChatApp
 from sluice_tui.connection import Connection
+from sluice_tui.local_function import LocalFunction
 from sluice_tui.memory import Memory
 from sluice_tui.unfinished import Records, Unfinished
 from sluice_tui.widgets.prompt import Prompt
 from tests.support.running_function import RunningFunction, running_function
 from tests.tui.fake_openai import FakeOpenAI
+from tests.tui.processes import wait_until
 from tests.tui.screens import CURSOR, draft, send, shown, status_line, until, until_gone, until_shown
 
 AGENTS = """
@@ -261,3 +266,22 @@ async def test_a_server_without_these_says_so(app: ChatApp, server: FakeOpenAI) 
 
     assert "store" not in server.completions[0].body
     assert set(server.paths) == {"/chat/completions"}
+
+
+async def test_what_there_is_of_an_answer_is_stored_when_the_terminal_is_left(tmp_path: Path) -> None:
+    """The local function ends with the terminal, which does not wait for it."""
+    function = LocalFunction({**os.environ, "DEMO_FIRST_TOKEN_MS": "10"}, data_folder=tmp_path)
+    chat = ChatApp(Connection(function))
+    try:
+        async with chat.run_test(notifications=True) as pilot:
+            await send(pilot, "In 3000 words: rivers")
+            await until_shown(pilot, "You asked")
+            await pilot.press("ctrl+q")
+        with closing(sqlite3.connect(tmp_path / "conversations.db")) as database:
+            wait_until(lambda: states(database) == [("user", "complete"), ("assistant", "partial")], "the partial answer")
+    finally:
+        function.stop()
+
+
+def states(database: sqlite3.Connection) -> list[tuple[str, str]]:
+    return database.execute("SELECT role, status FROM messages ORDER BY sequence").fetchall()

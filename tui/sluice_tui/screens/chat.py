@@ -95,6 +95,10 @@ class ChatScreen(Screen[None]):
         if self._left_behind:
             await self._transcript.mount(Offer(inert_line(self._left_behind.question, 200)))
 
+    async def on_unmount(self) -> None:
+        """The end of the app, while the connection still stands."""
+        await self._talk.leave()
+
     # -- the connection
 
     @work(group="connection", exclusive=True)

@@ -115,6 +115,11 @@ class Talk:
             self._screen.run_worker(self._cancel(running.turn.stream_id), group="cancel")
         await self._end(running, None)
 
+    async def leave(self) -> None:
+        """The terminal ends: what the local function has of an answer is stored now, since it ends too."""
+        if self.running and self._connection.lasting_url is None:
+            await self._cancel(self.running.turn.stream_id)
+
     def _start(self, running: Running, left_behind: Unfinished | None) -> None:
         self.running = running
         running.worker = self._screen.run_worker(self._answer(running, left_behind), group="answer")
