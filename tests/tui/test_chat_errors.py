@@ -7,7 +7,7 @@ from sluice_tui.widgets.error_panel import ErrorPanel, clock
 from sluice_tui.widgets.prompt import Prompt
 from sluice_wire.errors import SluiceError
 from tests.tui.fake_openai import BROKEN, FakeOpenAI, Reply, frame, whole
-from tests.tui.screens import CURSOR, send, shown, until_gone, until_shown
+from tests.tui.screens import CURSOR, send, shown, status_line, until_gone, until_shown
 
 
 async def test_a_broken_answer_becomes_a_panel_and_nothing_is_lost(app: ChatApp, server: FakeOpenAI) -> None:
@@ -108,6 +108,18 @@ async def test_a_message_sent_without_a_connection_is_kept_with_one_panel(app: C
         server.models = [{"id": "fake"}]
         await pilot.press("tab", "r")
         await until_shown(pilot, "Hello world")
+
+
+async def test_what_was_wrong_at_the_start_is_gone_when_a_question_gets_through(app: ChatApp, server: FakeOpenAI) -> None:
+    server.replies["/v1/models"] = Reply(401, SluiceError("invalid_credentials").report("corr-1").to_openai())
+    async with app.run_test(notifications=True) as pilot:
+        await until_shown(pilot, "invalid_credentials")
+        server.replies.clear()
+
+        await send(pilot, "hi")
+        await until_shown(pilot, "Hello world")
+        assert "invalid_credentials" not in shown(app)
+        assert "● 127.0.0.1" in status_line(app)
 
 
 async def test_a_limit_counts_down_to_when_sending_works_again(app: ChatApp, server: FakeOpenAI) -> None:

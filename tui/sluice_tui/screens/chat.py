@@ -117,6 +117,9 @@ class ChatScreen(Screen[None]):
 
     @on(Prompt.Sent)
     async def _send(self, message: Prompt.Sent) -> None:
+        if not self._talk.session.turns:
+            # What was wrong at the start is told again where it still is.
+            await self.query(ErrorPanel).remove()
         for panel in self.query(ErrorPanel):
             panel.settle()
         await self._take_offer()
