@@ -93,7 +93,7 @@ def deployment(build: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) 
         deployment.keep(
             "setup", google.runs("deploy/setup.sh", "--project", PROJECT, *given_files(tmp_path_factory), cwd=ROOT)
         )
-        with running_function({"API_KEYS": google.secret("sluice-api-keys")}) as function:
+        with running_function({"API_KEYS": google.secret("sluice-api-keys"), "DEMO_TOKENS_PER_SECOND": "200"}) as function:
             google.run.url = function.url
             deployment.keep("first", deployment.step("deploy", BUILDS[0]))
             deployment.keep("second", deployment.step("deploy", BUILDS[1], **VARIANT))

@@ -23,7 +23,7 @@ COMPLETIONS = "/v1/chat/completions"
 
 @pytest.fixture(scope="module")
 def function() -> Iterator[RunningFunction]:
-    with running_function() as function:
+    with running_function({"DEMO_TOKENS_PER_SECOND": "200"}) as function:
         yield function
 
 
@@ -104,7 +104,7 @@ def test_nobody_at_the_address_is_told(function: RunningFunction) -> None:
 
 
 def test_streaming_that_is_off_has_to_be_off(function: RunningFunction) -> None:
-    with running_function({"ENABLE_STREAMING": "false"}) as off:
+    with running_function({"ENABLE_STREAMING": "false", "DEMO_TOKENS_PER_SECOND": "200"}) as off:
         assert smoke_test(off.url, off.key, ENABLE_STREAMING="false").returncode == 0
         assert_fails(smoke_test(off.url, off.key), "The streamed request got 400")
 
