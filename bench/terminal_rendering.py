@@ -212,6 +212,7 @@ async def _is_quiet(pilot: Pilot[None]) -> bool:
 
 async def measure(subject: str, shape: str, tokens: int, rate: float) -> dict[str, float]:
     app = SUBJECTS[subject]()
+    gc.freeze()  # as the app does it
     async with app.run_test(size=SIZE) as pilot:
         if shape == "history":
             return await react(pilot, app, tokens)

@@ -33,6 +33,20 @@ async def test_a_block_of_code_is_chosen_by_its_number_and_copied(app: ChatApp, 
         await until(pilot, lambda: app.clipboard == "first")
 
 
+async def test_ctrl_c_copies_what_is_selected_and_tells_how(app: ChatApp, server: FakeOpenAI) -> None:
+    server.script = whole("# some\n\n*text*")
+    async with app.run_test(notifications=True) as pilot:
+        await send(pilot, "x")
+        await until_shown(pilot, "text")
+        await until_gone(pilot, CURSOR)
+
+        app.screen.query_one(Answer).text_select_all()
+        await pilot.press("ctrl+c")
+
+        await until_shown(pilot, "Selection copied through the terminal (OSC 52).")
+        assert app.clipboard.endswith("some\n\ntext")
+
+
 class Reading(App[None]):
     """A transcript, and something else that has the focus."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -331,6 +332,12 @@ class ChatScreen(Screen[None]):
     @on(Transcript.NewBelow)
     def _tell_new(self, message: Transcript.NewBelow) -> None:
         self._prompt.border_subtitle = f"↓ new · {spelt(self._keys['follow'])}" if message.waiting else ""
+
+    def action_copy_text(self) -> None:
+        """What is selected, to the clipboard; where nothing is, the key is the app's."""
+        if self.get_selected_text() is None:
+            raise SkipAction
+        self.run_worker(self._transcript.action_copy_selection())
 
     async def action_copy_answer(self) -> None:
         """The last one, to the clipboard."""

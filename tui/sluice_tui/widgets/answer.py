@@ -1,9 +1,9 @@
 """An answer: who gives it, what the model thought, its text as it is written, and how it ended."""
 
+import asyncio
 import time
 
 from textual import events
-from textual.timer import Timer
 
 from sluice_tui.rendering.document import Document
 from sluice_tui.rendering.lines import Flow, Gap, Inline, Line, Piece
@@ -35,7 +35,7 @@ class Answer(TextView):
         self._parts: list[Inert] = []
         self._head: list[Line] = []
         self._due = 0.0
-        self._waiting: Timer | None = None
+        self._waiting = False
 
     @property
     def text(self) -> str:
@@ -108,11 +108,14 @@ class Answer(TextView):
             self.toggle_reasoning()
 
     def _schedule(self) -> None:
-        if self.is_running and self._waiting is None:
-            self._waiting = self.set_timer(max(_PAUSE_SECONDS, self._due - time.monotonic()), self._render_news)
+        if self.is_running and not self._waiting:
+            self._waiting = True
+            delay = max(_PAUSE_SECONDS, self._due - time.monotonic())
+            # Not Textual's timer: on a busy machine a short one is late before it begins, and then it never rings.
+            asyncio.get_running_loop().call_later(delay, self.call_next, self._render_news)
 
     def _render_news(self) -> None:
-        self._waiting = None
+        self._waiting = False
         began = time.monotonic()
         thought = bool(self._thoughts and (self._thoughts.advance(), self._thoughts)[1])
         self._arrange_lines(self._document.advance(), head=thought)
