@@ -149,6 +149,13 @@ async def test_the_list_is_searched_renamed_and_deleted_from(chat: ChatApp, stor
     assert [conversation["id"] for conversation in store.conversations()] == ["beta"]
 
 
+async def test_an_agent_that_was_named_by_its_id_is_called_by_its_name(function: RunningFunction) -> None:
+    chat = app_at(function, agent="guide")
+    async with chat.run_test(notifications=True) as pilot:
+        await until_shown(pilot, "Asks first, then helps.")
+        await until(pilot, lambda: "· Guide" in status_line(chat))
+
+
 async def test_an_edited_question_goes_on_in_a_fork(chat: ChatApp, store: Store) -> None:
     async with chat.run_test(notifications=True, size=(100, 40)) as pilot:
         for topic in ("rivers", "lakes"):

@@ -1,7 +1,7 @@
 """The chat: a transcript, a prompt, a status line, and what the keys do between them."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from sluice_tui.bindings import bound
-from sluice_tui.connection import Connection
+from sluice_tui.connection import Connection, Line
 from sluice_tui.conversations import Conversations
 from sluice_tui.drafts import Draft
 from sluice_tui.errors import ClientError, as_text
@@ -106,13 +106,22 @@ class ChatScreen(Screen[None]):
     async def _connect(self) -> None:
         self._standing.connecting()
         try:
-            self._standing.connected(await self._connection.line())
+            line = await self._connection.line()
+            self._standing.connected(line)
+            if not line.agent.name:
+                await self._name_agent(line)
             await self._standing.guide_on()
         except ClientError as error:
             self._standing.not_connected()
             # A turn that waits for the line tells it itself.
             if not self._talk.session.active:
                 self._show_error(error.report, error.retry_after_seconds)
+
+    async def _name_agent(self, line: Line) -> None:
+        """An agent that the user has named by its id is called what the server calls it."""
+        with suppress(ClientError):
+            await self._connection.agents()
+            self._standing.connected(await self._connection.use(line.agent.id))
 
     # -- a turn
 

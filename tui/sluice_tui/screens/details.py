@@ -85,7 +85,7 @@ def facts(turn: Turn, now: float) -> Sequence[Fact]:
         "characters": f"{len(turn.text):,}",
         "saved": {True: "yes", False: "not yet", None: ""}[turn.persisted],
         "stream id": inert_line(turn.stream_id, 128),
-        "correlation id": inert_line(turn.correlation_id, 128),
+        "correlation id": inert_line(turn.correlation_id or (turn.report.correlation_id if turn.report else ""), 128),
         "trace id": turn.key,
     }
     return [(name, value) for name, value in known.items() if value]
