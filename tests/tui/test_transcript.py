@@ -201,7 +201,8 @@ async def test_a_panel_below_tells_that_there_is_news_and_moves_nothing(reading:
         await until(pilot, lambda: transcript.new_below)
         assert "p0000" in shown(reading)
 
-        transcript.scroll_end(animate=False)
+        await pilot.pause()
+        transcript.follow()
         await until_shown(pilot, "a panel")
         assert not transcript.new_below
 

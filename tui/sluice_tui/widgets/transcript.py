@@ -107,6 +107,7 @@ class Transcript(VerticalScroll, can_focus=False):
     def follow(self) -> None:
         """Go to the end, and stay there."""
         self.at_end, self.new_below = True, False
+        self._arranged = None  # where nothing has changed, Textual gives the same arrangement again
         self.refresh(layout=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
