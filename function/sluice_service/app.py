@@ -38,6 +38,7 @@ from sluice_service.web.event_source import EventSourceChat
 from sluice_service.web.history import History
 from sluice_service.web.lifecycle import Lifecycle
 from sluice_service.web.openapi import OpenAPI
+from sluice_service.web.page import Page
 from sluice_service.web.routes import Routes, add_routes
 from sluice_service.web.simple_chat import SimpleChat
 from sluice_service.web.streams import Streams
@@ -45,6 +46,7 @@ from sluice_service.web.ticket_desk import TicketDesk
 from sluice_service.web.tickets import Tickets
 
 PACKAGED_AGENTS = Path(__file__).with_name("agents.toml")
+PACKAGED_PAGE = Path(__file__).with_name("page")
 
 
 class Service(NamedTuple):
@@ -102,6 +104,7 @@ def _routes(
         ticket_desk=TicketDesk(tickets, answers.chat, body),
         history=History(store, agents),
         openapi=OpenAPI(tokens),
+        page=Page(PACKAGED_PAGE),
     )
 
 

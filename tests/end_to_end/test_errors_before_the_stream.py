@@ -68,7 +68,7 @@ def test_errors_before_the_stream_are_json_whatever_is_sent(
     shared_upstream.script = response("400 No", b"{}")
     reply = client.request(method, path, content=body, headers={"content-type": content_type})
     if reply.status_code == 200:
-        assert (method, path) == ("GET", "/v1/models")
+        assert (method, path) in {("GET", "/v1/models"), ("GET", "/")}
     else:
         assert_json_error(reply)
 

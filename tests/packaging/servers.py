@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.packaging.environments import ROOT
+
+PAGE_FILES = {path.name for path in (ROOT / "function" / "sluice_service" / "page").iterdir()}
 KEY = "a-key-that-only-these-tests-know"
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -36,6 +39,17 @@ class Server:
         body = {"model": "demo", "messages": [{"role": "user", "content": question}]}
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         return self._json(urllib.request.Request(f"{self.url}/v1/chat/completions", json.dumps(body).encode(), headers))
+
+    def page_files(self) -> set[str]:
+        """The names of the files that the page consists of, each of them served; its address stands for the first one."""
+        with urllib.request.urlopen(f"{self.url}/", timeout=30) as response:
+            waiting, found = {*re.findall(r'"(page/[^"]+)"', response.read().decode())}, set()
+        while waiting:
+            found.add(path := waiting.pop())
+            with urllib.request.urlopen(f"{self.url}/{path}", timeout=30) as response:
+                imported = re.findall(r'from "\./([^"]+)"', response.read().decode())
+            waiting |= {f"page/{name}" for name in imported} - found
+        return {"index.html", *(path.removeprefix("page/") for path in found)}
 
     def folders_of(self, package: str) -> set[Path]:
         """The folders from which modules of a package were loaded, as the interpreter told it (PYTHONVERBOSE)."""

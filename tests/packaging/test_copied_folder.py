@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.environments import ROOT
-from tests.packaging.servers import Server, started
+from tests.packaging.servers import PAGE_FILES, Server, started
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("packaging")]
 
@@ -41,6 +41,10 @@ def test_copied_folder_runs_its_own_modules(package: str, server: Server, copy: 
 
 def test_copied_folder_is_healthy(server: Server) -> None:
     assert server.health()["status"] == "healthy"
+
+
+def test_copied_folder_serves_the_page(server: Server) -> None:
+    assert server.page_files() == PAGE_FILES
 
 
 def test_copied_folder_answers_with_the_demo_agent(server: Server) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sluice_wire.version import __version__
 from tests.packaging.environments import run, site_packages
-from tests.packaging.servers import Server, started
+from tests.packaging.servers import PAGE_FILES, Server, started
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("packaging")]
 
@@ -31,6 +31,10 @@ def test_wheel_starts_the_function(server: Server) -> None:
 
     assert (health["status"], health["version"]) == ("healthy", __version__)
     assert "sluice" in str(server.complete("What is a sluice?")["choices"])
+
+
+def test_wheel_serves_the_page(server: Server) -> None:
+    assert server.page_files() == PAGE_FILES
 
 
 def test_wheel_has_the_terminal(python_with_wheel: Path, tmp_path: Path) -> None:

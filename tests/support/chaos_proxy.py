@@ -90,6 +90,14 @@ class ChaosProxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def cut(self) -> None:
+        """Reset every connection that is open now."""
+        self._loop.call_soon_threadsafe(self._cut)
+
+    def _cut(self) -> None:
+        for writer in self._open:
+            _end((writer,), Act.RESET)
+
     def _run(self) -> None:
         asyncio.run(self._serve())
 

@@ -88,8 +88,9 @@ def complete(client: httpx.Client, message: str = "hi", **more: Any) -> httpx.Re
     return client.post("/v1/chat/completions", json=body, headers=headers)
 
 
-def ticket(client: httpx.Client, route: str = "/chat/stream", message: str | None = None) -> str:
-    reply = client.post("/v1/tickets", json={"route": route} if message is None else {"route": route, "message": message})
+def ticket(client: httpx.Client, route: str = "/chat/stream", message: str | None = None, turn: str | None = None) -> str:
+    asked = {"route": route, "message": message, "turn": turn}
+    reply = client.post("/v1/tickets", json={name: value for name, value in asked.items() if value is not None})
     reply.raise_for_status()
     token: str = reply.json()["ticket"]
     return token

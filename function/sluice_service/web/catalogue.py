@@ -51,6 +51,7 @@ class Catalogue:
             "owned_by": "sluice",
             "name": agent.name or agent.id,
             "description": agent.description,
+            "onboarding_steps": len(agent.onboarding),
         }
 
 

@@ -8,7 +8,7 @@ after the ticket was accepted is an `error` event.
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import Response, request
 
@@ -124,7 +124,7 @@ class EventSourceChat:
             parameters={},
             grace_seconds=self.answers.grace_seconds,
             claim=claim,
-            wanted=wanted_of(query.conversation_id, claim, stream_id, with_history=True),
+            wanted=wanted_of(query.conversation_id, _named(claim, ticket), stream_id, with_history=True),
             max_tokens=self.max_tokens,
         )
 
@@ -137,6 +137,11 @@ def _claim(ticket: Ticket, query: EventQuery) -> Claim:
     """The ticket is the idempotency key; what is asked with it, the body."""
     asked = ascii_json([_message(ticket, query), query.model, query.conversation_id])
     return Claim(ticket.principal.user, request.path, ticket.id, hashlib.sha256(asked).digest())
+
+
+def _named(claim: Claim, ticket: Ticket) -> Claim:
+    """The claim under the turn's own name, which the tickets of its repetitions share."""
+    return claim if ticket.turn is None else replace(claim, key=ticket.turn)
 
 
 def _stream_id(claim: Claim) -> str:

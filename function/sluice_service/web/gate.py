@@ -6,7 +6,7 @@ from sluice_service.web.auth import Keys, Principal
 from sluice_service.web.exchange import exchange
 from sluice_wire.errors import SluiceError
 
-OPEN_ENDPOINTS = frozenset({"health", "openapi"})
+OPEN_ENDPOINTS = frozenset({"health", "openapi", "page"})
 TICKET_ENDPOINTS = frozenset({"chat_stream", "onboarding_stream"})
 """Their routes open the ticket in the address: EventSource can send no header."""
 

@@ -61,7 +61,7 @@ class Health(Reply):
 
 
 class Model(Reply):
-    """An agent, as OpenAI's model object."""
+    """An agent, as OpenAI's model object. `onboarding_steps` is how many questions it asks first."""
 
     id: str
     object: Literal["model"]
@@ -69,6 +69,7 @@ class Model(Reply):
     owned_by: str
     name: str
     description: str
+    onboarding_steps: int
 
 
 class ModelList(Reply):

@@ -93,12 +93,16 @@ class EventQuery(BaseModel):
 
 
 class TicketRequest(BaseModel):
-    """The body of `POST /v1/tickets`. A ticket may carry the message, since request logs record addresses."""
+    """The body of `POST /v1/tickets`. A ticket may carry the message, since request logs record addresses.
+
+    `turn` names the turn: one that is asked again under its name replaces what is stored of it, and adds nothing.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     route: Literal["/chat/stream", "/chat/onboarding-stream"]
     message: ChatMessage | None = None
+    turn: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
 
 
 class RenameRequest(BaseModel):

@@ -11,6 +11,7 @@ from sluice_service.web.event_source import EventSourceChat
 from sluice_service.web.history import History
 from sluice_service.web.lifecycle import HEALTH_PATH
 from sluice_service.web.openapi import OpenAPI
+from sluice_service.web.page import Page
 from sluice_service.web.simple_chat import SimpleChat
 from sluice_service.web.streams import Streams
 from sluice_service.web.ticket_desk import TicketDesk
@@ -28,6 +29,7 @@ class Routes:
     ticket_desk: TicketDesk
     history: History
     openapi: OpenAPI
+    page: Page
 
 
 def add_routes(app: Flask, routes: Routes) -> None:
@@ -49,6 +51,8 @@ def add_routes(app: Flask, routes: Routes) -> None:
     rule("/v1/conversations/<conversation_id>/fork", "fork", history.fork, methods=["POST"])
     rule("/v1/onboarding/<path:agent_id>", "onboarding", history.onboarding)
     rule("/v1/onboarding/<path:agent_id>", "start_again", history.start_again, methods=["DELETE"])
+    for address in routes.page.addresses:
+        rule(address, "page", routes.page.show)
     rule("/chat", "chat", routes.simple_chat.create, methods=["POST"])
     rule("/chat/stream", "chat_stream", routes.event_source.chat)
     rule("/chat/onboarding-stream", "onboarding_stream", routes.event_source.onboarding)

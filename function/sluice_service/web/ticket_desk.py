@@ -26,7 +26,7 @@ class TicketDesk:
         """`{"ticket", "expires_in"}`, or the refusal that EventSource could not read: limits are checked here, in full."""
         asked = parse(TicketRequest, read_json(request.environ, self.max_body_bytes))
         standing = self.chat.standing(principal().user, principal().limits)
-        ticket = self.tickets.issue(principal(), asked.route, asked.message)
+        ticket = self.tickets.issue(principal(), asked.route, asked.message, asked.turn)
         body = ascii_json({"ticket": ticket, "expires_in": int(START_SECONDS)})
         headers = {"cache-control": "no-store", **(rate_limit_headers(standing) if standing else {})}
         return Response(body, content_type=JSON_TYPE, headers=headers)

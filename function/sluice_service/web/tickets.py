@@ -28,7 +28,7 @@ CLOCK_SKEW_SECONDS = 5.0
 """How far the clocks of two instances may be apart."""
 
 # Changed with the form of what is signed, so that a ticket of another form is no ticket.
-_SALT = "sluice.ticket.1"
+_SALT = "sluice.ticket.2"
 
 # base64 leaves two bits of a digest's last character unused: with any but these, a changed ticket would still be valid.
 _FORM = re.compile(r"\.?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
@@ -42,6 +42,8 @@ class Ticket:
     route: str
     principal: Principal
     message: str | None
+    turn: str | None
+    """The turn's own name, if it has one: what is stored of a turn is replaced when it is asked again under its name."""
     age_seconds: float
 
     @property
@@ -63,7 +65,7 @@ class Tickets:
         self._lifetime_seconds = START_SECONDS + resume_seconds
         self._now = now
 
-    def issue(self, principal: Principal, route: str, message: str | None = None) -> str:
+    def issue(self, principal: Principal, route: str, message: str | None = None, turn: str | None = None) -> str:
         """A ticket for one turn on this route; safe in an address as it stands, and at most MAX_TICKET_CHARACTERS long.
 
         Raises `invalid_request` for a message that is too long, by itself or for an address once it is compressed.
@@ -71,7 +73,7 @@ class Tickets:
         if message is not None and len(message) > MAX_MESSAGE_CHARACTERS:
             problem = f"message must have at most {MAX_MESSAGE_CHARACTERS} characters."
             raise SluiceError("invalid_request", param="message", problem=problem)
-        content = [secrets.token_hex(16), self._now(), route, *astuple(principal), message]
+        content = [secrets.token_hex(16), self._now(), route, *astuple(principal), message, turn]
         token = str(self._serializer.dumps(content))
         if len(token) > MAX_TICKET_CHARACTERS:
             problem = "message is too long for an address; POST /chat takes it."
@@ -83,10 +85,11 @@ class Tickets:
         if len(token) > MAX_TICKET_CHARACTERS or not _FORM.fullmatch(token):
             raise SluiceError("invalid_credentials")
         try:
-            id_, issued_at, for_route, user, agents, limits, message = self._serializer.loads(token)
+            id_, issued_at, for_route, user, agents, limits, message, turn = self._serializer.loads(token)
         except BadData:
             raise SluiceError("invalid_credentials") from None
         age_seconds = self._now() - issued_at
         if for_route != route or not -CLOCK_SKEW_SECONDS <= age_seconds <= self._lifetime_seconds:
             raise SluiceError("invalid_credentials")
-        return Ticket(id_, for_route, Principal(user, tuple(agents), Limits(*limits)), message, max(0.0, age_seconds))
+        owner = Principal(user, tuple(agents), Limits(*limits))
+        return Ticket(id_, for_route, owner, message, turn, max(0.0, age_seconds))

@@ -179,6 +179,18 @@ def test_message_may_travel_in_the_ticket(client: httpx.Client, page: httpx.Clie
     assert upstream.calls[0].body["messages"][-1]["content"] == "secret words ☃"
 
 
+def test_turn_that_is_asked_again_under_its_name_replaces_what_is_stored(
+    client: httpx.Client, page: httpx.Client, upstream: ScriptedUpstream
+) -> None:
+    upstream.script = [STREAM_HEAD, chunk("half"), CLOSE]
+    assert bodies(listen(page, ticket(client, turn="t-1"), conversation_id="es-named").content)[-1]["type"] == "error"
+    upstream.script = answer("whole")
+    assert content(listen(page, ticket(client, turn="t-1"), conversation_id="es-named").content) == "whole"
+    assert [message["content"] for message in stored(client, "es-named")] == ["hi", "whole"]
+    listen(page, ticket(client, turn="t-2"), conversation_id="es-named")
+    assert len(stored(client, "es-named")) == 4
+
+
 # Tickets that are not accepted
 
 

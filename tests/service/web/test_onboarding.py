@@ -171,3 +171,8 @@ def test_progress_survives_a_restart_of_the_function(
         assert standing(client)["question"] == "By when?"
         assert tell(client, "by June")[-1]["done"] is True
     assert '"goal": "learn to sail"' in told_to_the_model(upstream)
+
+
+def test_agents_tell_how_many_questions_they_ask(client: httpx.Client) -> None:
+    steps = {model["id"]: model["onboarding_steps"] for model in client.get("/v1/models").json()["data"]}
+    assert (steps["guide"], steps["assistant"]) == (2, 0)

@@ -1,0 +1,78 @@
+// The service's routes, and what goes wrong on the way to them.
+
+const SHORT_MS = 30_000;
+
+/** {code, what, why, action, correlationId, status, retryAfterSeconds}, as far as they are known. */
+export class Failure extends Error {
+	constructor(parts) {
+		super(parts.what);
+		Object.assign(this, parts);
+	}
+}
+
+export const unreachable = () =>
+	new Failure({
+		code: "unreachable",
+		what: "The connection to the server was lost.",
+		why: "The network does not reach it, or it is not running.",
+		action: "Check the connection, then try again.",
+	});
+
+/** What an error's body tells, in either of the service's two shapes. */
+export function told(body) {
+	const simple = typeof body?.error === "string";
+	const { code, correlation_id: correlationId, message, reason, action } = (simple ? body : body?.error) ?? {};
+	if (simple) return { code, correlationId, what: body.error, why: body.detail };
+	return message && { code, correlationId, what: message, why: reason, action };
+}
+
+async function request(path, options) {
+	let response;
+	try {
+		response = await fetch(path, options);
+	} catch {
+		throw unreachable();
+	}
+	const { ok, status, headers } = response;
+	if (ok) return response;
+	const foreign = {
+		code: `http_${status}`,
+		what: `The server answered with status ${status}.`,
+		why: "Something between this page and the service answered in its place.",
+		action: "Try again in a moment.",
+		correlationId: headers.get("x-correlation-id"),
+	};
+	const parts = told(await response.json().catch(() => null)) || foreign;
+	throw new Failure({ ...parts, status, retryAfterSeconds: Number(headers.get("retry-after")) || 0 });
+}
+
+/** What a key can do. Everything throws a Failure. */
+export function apiOf(key) {
+	async function json(method, path, body, { signal = AbortSignal.timeout(SHORT_MS), ...more } = {}) {
+		const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", ...more };
+		const response = await request(path, { method, signal, headers, body: body && JSON.stringify(body) });
+		return response.status === 204 ? null : response.json();
+	}
+	const page = (path, limit, cursor) =>
+		json("GET", `${path}?limit=${limit}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+	return {
+		health: () => json("GET", "health"),
+		models: () => json("GET", "v1/models"),
+		conversations: (cursor) => page("v1/conversations", 30, cursor),
+		conversation: (id, limit, cursor) => page(`v1/conversations/${id}`, limit, cursor),
+		rename: (id, title) => json("PATCH", `v1/conversations/${id}`, { title }),
+		delete: (id) => json("DELETE", `v1/conversations/${id}`),
+		onboarding: (agent) => json("GET", `v1/onboarding/${agent}`),
+		startAgain: (agent) => json("DELETE", `v1/onboarding/${agent}`),
+		ticket: (body, signal) => json("POST", "v1/tickets", body, { signal }),
+		cancel: (stream) => json("POST", `v1/streams/${stream}/cancel`),
+		/** A whole answer; asked again under the same key, the first one's. */
+		ask: (body, key, signal) => json("POST", "chat", body, { signal, "idempotency-key": key }),
+		/** The id of the stream at an EventSource's address, which EventSource cannot read; nor can it read a refusal. */
+		async streamAt(address) {
+			const { headers, body } = await request(address, { signal: AbortSignal.timeout(SHORT_MS) });
+			body?.cancel();
+			return headers.get("x-stream-id");
+		},
+	};
+}

@@ -1,0 +1,65 @@
+// The list of conversations: opened, renamed, deleted.
+
+import { make, ui } from "./dom.js";
+
+export class Conversations {
+	#items = new Map();
+	#cursor;
+	#current;
+
+	/** `on` has {open(id), deleted(id), failed(failure)}; `ask(title, verb, value)` resolves to what was typed, or null. */
+	constructor(api, ask, on) {
+		Object.assign(this, { api, ask, on });
+		ui.more.onclick = () => this.load().catch(on.failed);
+	}
+
+	/** The next page of them. */
+	async load() {
+		const { data, next_cursor } = await this.api.conversations(this.#cursor);
+		for (const each of data) this.#put(each);
+		this.#cursor = next_cursor;
+		ui.more.hidden = !next_cursor;
+	}
+
+	/** It has changed: as the server knows it, and first. */
+	async refresh(id) {
+		this.#put(await this.api.conversation(id, 1));
+		ui.list.prepend(this.#items.get(id));
+	}
+
+	mark(id) {
+		this.#current = id;
+		for (const [each, item] of this.#items) item.firstChild.ariaCurrent = each === id ? "page" : null;
+	}
+
+	#put({ id, title }) {
+		const button = (textContent, act, ariaLabel = null) =>
+			make("button", { textContent, ariaLabel, dir: "auto", onclick: () => act().catch(this.on.failed) });
+		const item = make(
+			"li",
+			{},
+			button(title, () => this.on.open(id)),
+			button("Rename", () => this.#rename(id, title), `Rename ${title}`),
+			button("Delete", () => this.#delete(id, title), `Delete ${title}`),
+		);
+		const before = this.#items.get(id);
+		if (before) before.replaceWith(item);
+		else ui.list.append(item);
+		this.#items.set(id, item);
+		this.mark(this.#current);
+	}
+
+	async #rename(id, title) {
+		const given = await this.ask("Rename the conversation", "Rename", title);
+		if (given?.trim()) this.#put(await this.api.rename(id, given.trim()));
+		this.#items.get(id).children[1].focus();
+	}
+
+	async #delete(id, title) {
+		if ((await this.ask(`Delete “${title}” with all its messages?`, "Delete")) === null) return;
+		await this.api.delete(id);
+		this.#items.get(id).remove();
+		this.#items.delete(id);
+		this.on.deleted(id);
+	}
+}
