@@ -148,6 +148,9 @@ class BlockParser:
             self._leaf.add(without_indentation(rest, 4))
             return
         self._close_to(matched)
+        last = self._stack[-1] if self._stack else None
+        if isinstance(last, Item) and last.over:
+            self._show_item(last)
         self._blank = True
 
     def _begin(self, rest: str, matched: int) -> None:
@@ -293,10 +296,15 @@ class BlockParser:
         self._close_leaf()
         while len(self._stack) > matched:
             last = self._stack[-1]
-            if isinstance(last, Item) and not last.shown:
-                edge = self._edge()
-                self._emit(Flow(Inline(""), edge.first, edge.rest))
+            if isinstance(last, Item):
+                self._show_item(last)
             self._stack.pop()
+
+    def _show_item(self, item: Item) -> None:
+        """The innermost item's marker, where nothing has shown it."""
+        if not item.shown:
+            edge = self._edge()
+            self._emit(Flow(Inline(""), edge.first, edge.rest))
 
 
 _ALIGNS = {(False, False): "left", (True, False): "left", (True, True): "center", (False, True): "right"}

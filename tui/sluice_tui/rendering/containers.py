@@ -80,7 +80,10 @@ class Quote:
 
 @dataclass(slots=True)
 class Item:
-    """An item of a list. `kind` is its marker's character, `columns` is how far its content is indented."""
+    """An item of a list. `kind` is its marker's character, `columns` is how far its content is indented.
+
+    One that is `over` takes nothing more, and stands until it is known whether another item goes on with its list.
+    """
 
     family: int
     kind: str
@@ -89,16 +92,18 @@ class Item:
     bare: bool
     bullet: str = ""
     shown: bool = False
+    over: bool = False
 
     def copy(self) -> "Item":
         """Another one in the same state."""
         return replace(self)
 
     def rest_of(self, line: str) -> str | None:
-        """What is indented far enough; an item that begins with an empty line has no second one."""
+        """What is indented far enough; an item that begins with an empty line is over at the second one."""
         if not line.strip():
-            return None if self.bare else ""
-        if indentation(line) < self.columns:
+            self.over |= self.bare
+            return ""
+        if self.over or indentation(line) < self.columns:
             return None
         self.bare = False
         return without_indentation(line, self.columns)
