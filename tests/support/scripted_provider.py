@@ -2,11 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import TypeAlias
 
-from sluice_service.providers.base import ModelCall
+from sluice_service.providers.base import ModelCall, Take
 from sluice_wire.errors import SluiceError
 from sluice_wire.events import Delta, Event, Finish, Usage
 
@@ -33,19 +32,19 @@ class ScriptedProvider:
         self.closed = threading.Event()
         self._scripts = list(scripts)
 
-    @asynccontextmanager
-    async def stream(self, call: ModelCall) -> AsyncIterator[AsyncIterator[Sequence[Event]]]:
+    async def relay(self, call: ModelCall, take: Take) -> None:
         self.calls.append(call)
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         try:
-            yield self._play(script)
+            take(())
+            await self._play(script, take)
         finally:
             self.closed.set()
 
     async def aclose(self) -> None:
         pass
 
-    async def _play(self, script: Sequence[Step]) -> AsyncIterator[Sequence[Event]]:
+    async def _play(self, script: Sequence[Step], take: Take) -> None:
         for step in script:
             if isinstance(step, SluiceError):
                 raise step
@@ -54,4 +53,4 @@ class ScriptedProvider:
             elif isinstance(step, int | float):
                 await asyncio.sleep(step)
             elif not isinstance(step, str):
-                yield [step]
+                take([step])

@@ -1,12 +1,12 @@
 """One model call, from the request to the last frame."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 from sluice_service.generation.attempts import Target, relay_first_that_answers
 from sluice_service.generation.base import Dialect, Keeper, Log
@@ -147,26 +147,17 @@ class Generation:
     async def _relay(self, target: Target, watchdog: Watchdog) -> None:
         self.state = State.CONNECTING
         self.record.forget_attempt()
-        async with target.provider.stream(target.call) as batches:
-            self.state = State.WAITING
-            async for batch in batches:
-                self._take(batch)
-                if batch and (self.record.began or self.record.finishes):
-                    watchdog.heard()
-                if len(self.record.finish_reasons) >= target.call.choices:
-                    break
-            if not self.record.finished:
-                raise SluiceError("upstream_truncated")
-            watchdog.stop()
-            # The answer is whole: no clock and no departure can undo it, and a tail that fails costs the usage alone.
-            self._finishing = True
-            with contextlib.suppress(SluiceError, TimeoutError):
-                async with asyncio.timeout(TAIL_SECONDS) as self._tail:
-                    async for batch in batches:
-                        self._take(batch)
-            self._tail = None
+        take = partial(self._take, watchdog=watchdog, choices=target.call.choices)
+        try:
+            async with asyncio.timeout(None) as self._tail:
+                await target.provider.relay(target.call, take)
+        except (SluiceError, TimeoutError):
+            # Once the answer is whole, a tail that fails or hangs costs the usage alone.
+            if not self._finishing:
+                raise
+        self._require_whole()
 
-    def _take(self, batch: Sequence[Event]) -> None:
+    def _take(self, batch: Sequence[Event], *, watchdog: Watchdog, choices: int) -> None:
         payloads: list[bytes] = []
         for event in batch:
             if isinstance(event, Delta):
@@ -178,8 +169,28 @@ class Generation:
                 self.record.usage = event.usage
         if self.record.began or self.record.finishes:
             self._append(payloads)
+        elif not batch:
+            self.state = State.WAITING
+        if self._finishing:
+            return
+        if self.opened:
+            watchdog.heard()
         if self.record.received_bytes > self._plan.max_bytes:
             raise SluiceError("output_too_large", limit_bytes=self._plan.max_bytes)
+        if self.record.finishes and len(self.record.finish_reasons) >= choices:
+            self._require_whole()
+            self._await_tail(watchdog)
+
+    def _await_tail(self, watchdog: Watchdog) -> None:
+        """The answer is whole: from now on no clock and no departure can undo it."""
+        watchdog.stop()
+        self._finishing = True
+        if self._tail is not None:
+            self._tail.reschedule(asyncio.get_running_loop().time() + TAIL_SECONDS)
+
+    def _require_whole(self) -> None:
+        if not self.record.finished:
+            raise SluiceError("upstream_truncated")
 
     def _append(self, payloads: Sequence[bytes]) -> None:
         if not self.opened:

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import uvloop
+
 
 class Pump:
     """Started by its first use: the app is built before the server forks, and a thread does not survive that."""
@@ -32,7 +34,7 @@ class Pump:
     def _start(self) -> asyncio.AbstractEventLoop:
         with self._starting:
             if self._loop is None:
-                loop = asyncio.new_event_loop()
+                loop = uvloop.new_event_loop()
                 self._thread = threading.Thread(target=self._run, args=(loop,), name="pump", daemon=True)
                 self._thread.start()
                 self._loop = loop

@@ -1,7 +1,6 @@
 """The seam between the engine and whatever answers."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -33,17 +32,21 @@ KeySource: TypeAlias = Callable[[], Awaitable[str]]
 """Gives the key for one call; raises SluiceError when it cannot."""
 
 
+Take: TypeAlias = Callable[[Sequence[Event]], None]
+"""Is given events as they arrive, one batch for each piece that arrived together; it returns at once."""
+
+
 class Provider(Protocol):
     """Something that answers. Safe for any number of calls at once, all on the pump's event loop."""
 
-    def stream(self, call: ModelCall) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Event]]]:
-        """Open a call; what it yields are batches of events, one batch for each piece that arrived together.
+    async def relay(self, call: ModelCall, take: Take) -> None:
+        """Make a call and hand over what it tells, until upstream ends; whether it had finished is the engine's to tell.
 
-        Entering sends the request and waits for the upstream's status line. Leaving the context, also by cancellation,
-        closes the upstream connection before it returns. The iterator ends when upstream ends, finished or not: telling
-        the two apart is the engine's part. Raises SluiceError with an `upstream_*` code (or `context_length_exceeded`,
-        `content_filtered`), on entering and while iterating; `retry_after_seconds` is set where upstream gave it. What
-        upstream said is logged, escaped, and never part of the error.
+        `take` is called on the pump's thread, first with no event at all when upstream has accepted the call. Whenever
+        this returns or raises, also by cancellation, the upstream connection is closed or ready for another call. Raises
+        what `take` raises, and SluiceError with an `upstream_*` code (or `context_length_exceeded`, `content_filtered`);
+        `retry_after_seconds` is set where upstream gave it. What upstream said is logged, escaped, and never part of the
+        error.
         """
         ...
 

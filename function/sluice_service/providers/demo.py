@@ -1,13 +1,12 @@
 """A model that needs no network: deterministic answers, at a chosen speed."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from sluice_service.providers.base import ModelCall
+from sluice_service.providers.base import ModelCall, Take
 from sluice_service.providers.demo_text import answer, count_tokens, tokens_of
-from sluice_wire.events import Delta, Event, Finish, Usage
+from sluice_wire.events import Delta, Finish, Usage
 
 
 class DemoProvider:
@@ -17,27 +16,23 @@ class DemoProvider:
         self._interval_seconds = 1 / tokens_per_second
         self._first_token_seconds = first_token_ms / 1000
 
-    @contextlib.asynccontextmanager
-    async def stream(self, call: ModelCall) -> AsyncIterator[AsyncIterator[Sequence[Event]]]:
-        """Open a call: see `Provider.stream`. The batches hold whatever is due, so the speed is kept under load."""
-        async with contextlib.aclosing(self._batches(call)) as batches:
-            yield batches
-
-    async def aclose(self) -> None:
-        """Nothing is held open."""
-
-    async def _batches(self, call: ModelCall) -> AsyncGenerator[Sequence[Event], None]:
+    async def relay(self, call: ModelCall, take: Take) -> None:
+        """Make a call: see `Provider.relay`. The batches hold whatever is due, so the speed is kept under load."""
+        take(())
         whole = tokens_of(answer(call.messages))
         tokens = whole[: _limit(call.parameters)]
         first_due = asyncio.get_running_loop().time() + self._first_token_seconds
         done = 0
         while done < len(tokens):
             due = await self._due(first_due, done)
-            yield [_delta(token) for token in tokens[done:due]]
+            take([_delta(token) for token in tokens[done:due]])
             done = due
         reason = "stop" if len(tokens) == len(whole) else "length"
         choice = {"index": 0, "delta": {}, "finish_reason": reason, "logprobs": None}
-        yield [Finish([choice]), Usage(_usage(count_tokens(call.messages), len(tokens)))]
+        take([Finish([choice]), Usage(_usage(count_tokens(call.messages), len(tokens)))])
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
 
     async def _due(self, first_due: float, done: int) -> int:
         """Wait for the next token's moment; how many are due by then, counted from the start, so that no delay adds up."""

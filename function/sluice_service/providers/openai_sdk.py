@@ -9,7 +9,8 @@ import contextlib
 import functools
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import urllib.request
+from collections.abc import AsyncGenerator, Callable
 from itertools import chain, islice, repeat
 from typing import Any, cast
 
@@ -17,14 +18,14 @@ import httpx2
 import openai
 from openai.resources.chat.completions import AsyncCompletions  # else loaded by the first call, on the loop, for 30 ms
 
-from sluice_service.providers.base import KeySource, ModelCall
+from sluice_service.providers.base import KeySource, ModelCall, Take
 from sluice_service.providers.completions import Split, chunks_of
 from sluice_service.providers.event_stream import EventStream, parse_json
 from sluice_service.providers.failures import LOST_CONNECTION, NO_REQUEST, Failure, failure_of
+from sluice_service.providers.transport import PUSHED, Transport
 from sluice_wire.chunks import ErrorChunk, InvalidChunk, events_of
 from sluice_wire.decoder import MAX_EVENT_BYTES
 from sluice_wire.errors import SluiceError
-from sluice_wire.events import Event
 
 MAX_REFUSAL_BYTES = 64 * 1024
 REFUSAL_SECONDS = 5.0
@@ -72,13 +73,13 @@ class OpenAIProvider:
         self._trusted = _trusted_authorities()
         self._sdk: openai.AsyncOpenAI | None = None
 
-    @contextlib.asynccontextmanager
-    async def stream(self, call: ModelCall) -> AsyncIterator[AsyncIterator[Sequence[Event]]]:
-        """Open a call: see `Provider.stream`."""
+    async def relay(self, call: ModelCall, take: Take) -> None:
+        """Make a call: see `Provider.relay`."""
         async with contextlib.AsyncExitStack() as stack:
             response = await self._open(call, stack)
-            batches = self._streamed(response) if await self._is_stream(response) else self._whole(response)
-            yield await stack.enter_async_context(contextlib.aclosing(batches))
+            is_stream = await self._is_stream(response)
+            take(())
+            await (self._relay_stream(response, take) if is_stream else self._relay_whole(response, take))
 
     async def aclose(self) -> None:
         """Close pooled connections."""
@@ -99,8 +100,11 @@ class OpenAIProvider:
 
     def _completions(self) -> AsyncCompletions:
         if self._sdk is None:
+            # Proxies are httpx2's own part: what goes through one is read the slower way.
+            direct = not urllib.request.getproxies()
             http_client = httpx2.AsyncClient(
                 verify=self._trusted,
+                transport=Transport(self._trusted) if direct else None,
                 follow_redirects=False,
                 # How long to wait is the engine's to say; how many calls there are at once, admission's.
                 timeout=httpx2.Timeout(None, connect=self._connect_timeout_seconds),
@@ -137,43 +141,51 @@ class OpenAIProvider:
         said = f"{media_type or 'no content type'} {encoding}: {start.decode('utf-8', 'replace')}"
         raise self._failed(Failure("upstream_invalid_response", said))
 
-    async def _streamed(self, response: httpx2.Response) -> AsyncGenerator[Sequence[Event], None]:
+    async def _relay_stream(self, response: httpx2.Response, take: Take) -> None:
         stream = EventStream(self._max_event_bytes)
-        async with contextlib.aclosing(response.aiter_bytes()) as pieces:
-            while not stream.ended and (data := await self._read(pieces)) is not None:
-                if events := stream.feed(data):
-                    yield events
-                if stream.failure is not None:
-                    raise self._failed(failure_of(stream.failure))
-            await _drain(pieces)
+        refused: list[SluiceError] = []
 
-    async def _whole(self, response: httpx2.Response) -> AsyncGenerator[Sequence[Event], None]:
+        def feed(data: bytes) -> bool:
+            try:
+                if events := stream.feed(data):
+                    take(events)
+            except SluiceError as error:
+                refused.append(error)
+            return stream.ended or stream.failure is not None or bool(refused)
+
+        try:
+            await _push(response, feed)
+        except (httpx2.DecodingError, *LOST_CONNECTION) as error:
+            raise self._failed(failure_of(error)) from None
+        if refused:
+            raise refused[0]
+        if stream.failure is not None:
+            raise self._failed(failure_of(stream.failure))
+
+    async def _relay_whole(self, response: httpx2.Response, take: Take) -> None:
         body = await self._read_whole(response)
         try:
             chunks = chunks_of(parse_json(body), self._split)
             sizes_bytes = chain([len(body)], repeat(0))
             events = chain.from_iterable(map(events_of, chunks, sizes_bytes))
             while batch := list(islice(events, _BATCH_EVENTS)):
-                yield batch
+                take(batch)
                 await asyncio.sleep(0)  # nothing else here waits, and others use this loop
         except (ErrorChunk, InvalidChunk) as failure:
             raise self._failed(failure_of(failure)) from None
 
     async def _read_whole(self, response: httpx2.Response) -> bytes:
         body = bytearray()
-        async with contextlib.aclosing(response.aiter_bytes()) as pieces:
-            while (data := await self._read(pieces)) is not None:
-                body += data
-                if len(body) > self._max_event_bytes:
-                    said = f"a reply of more than {self._max_event_bytes} bytes"
-                    raise self._failed(Failure("upstream_invalid_response", said))
-        return bytes(body)
-
-    async def _read(self, pieces: AsyncGenerator[bytes, None]) -> bytes | None:
         try:
-            return await anext(pieces, None)
+            async with contextlib.aclosing(response.aiter_bytes()) as pieces:
+                async for data in pieces:
+                    body += data
+                    if len(body) > self._max_event_bytes:
+                        said = f"a reply of more than {self._max_event_bytes} bytes"
+                        raise self._failed(Failure("upstream_invalid_response", said))
         except (httpx2.DecodingError, *LOST_CONNECTION) as error:
             raise self._failed(failure_of(error)) from None
+        return bytes(body)
 
     def _failed(self, failure: Failure) -> SluiceError:
         said = failure.said.replace(self._api_key, "(key)") if self._api_key else failure.said
@@ -227,6 +239,22 @@ async def _start_of(body: AsyncGenerator[bytes, None]) -> bytes:
                 if len(start) >= MAX_REFUSAL_BYTES:
                     break
     return bytes(start[:MAX_REFUSAL_BYTES])
+
+
+async def _push(response: httpx2.Response, feed: Callable[[bytes], bool]) -> None:
+    """Feed the body as it arrives until that is enough, then wait a little for its end."""
+    reply = response.extensions.get(PUSHED)
+    if reply is not None and response.headers.get("content-encoding", "identity") == "identity":
+        await reply.push_to(feed)
+        rest = aiter(reply)
+    else:
+        # Compressed all the same, or through a proxy.
+        rest = response.aiter_bytes()
+        async for data in rest:
+            if feed(data):
+                break
+    async with contextlib.aclosing(rest):
+        await _drain(rest)
 
 
 async def _drain(pieces: AsyncGenerator[bytes, None]) -> None:

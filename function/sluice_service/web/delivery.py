@@ -1,5 +1,6 @@
 """From a generation to a response: the status line waits for the first event, then the tail is handed to the server."""
 
+import socket
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
@@ -56,16 +57,18 @@ class Delivery:
         return Response(body, content_type=JSON_TYPE, headers={"cache-control": "no-store"})
 
     def _tail(self, stream: Stream, cursor: int = 0, preamble: bytes = b"") -> Tail:
+        current = exchange()
         tail = Tail(
             stream,
             pump=self.pump,
             departures=self.departures,
-            connection=request.environ.get("gunicorn.socket"),
+            connection=current.connection,
             cursor=cursor,
             preamble=preamble,
             heartbeat_seconds=self.heartbeat_seconds,
+            chunked=_is_chunked(current.connection),
+            sent=current.count_sent,
         )
-        current = exchange()
         current.know(stream_id=stream.stream_id)
         current.add_facts(lambda: facts_of(stream.record, departed=tail.departed))
         return tail
@@ -75,3 +78,9 @@ def _streamed(tail: Tail, stream: Stream) -> Response:
     headers = {**STREAM_HEADERS, "x-stream-id": stream.stream_id}
     # Passed through, so that the server calls the tail's own close.
     return Response(tail, headers=headers, direct_passthrough=True)
+
+
+def _is_chunked(connection: socket.socket | None) -> bool:
+    """Whether the server frames the body so, and a write to its socket is one to the wire and need not wait."""
+    plain = type(connection) is socket.socket and connection.gettimeout() is None
+    return plain and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1"

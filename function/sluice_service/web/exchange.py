@@ -46,6 +46,10 @@ class Exchange:
     sent_bytes: int = 0
     _facts: list[Callable[[], dict[str, Any]]] = field(default_factory=list)
 
+    def count_sent(self, size_bytes: int) -> None:
+        """So much more of the body has been sent."""
+        self.sent_bytes += size_bytes
+
     def add_facts(self, facts: Callable[[], dict[str, Any]]) -> None:
         """Ask this at the end for what else belongs into `response_complete`."""
         self._facts.append(facts)

@@ -105,7 +105,7 @@ class _Body:
         for data in self.source:
             if self._exchange.first_byte is None:
                 self._exchange.first_byte = time.monotonic()
-            self._exchange.sent_bytes += len(data)
+            self._exchange.count_sent(len(data))
             yield data
 
     def close(self) -> None:

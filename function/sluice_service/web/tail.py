@@ -2,6 +2,8 @@
 
 import socket
 import struct
+import time
+from collections.abc import Callable
 
 from sluice_service.generation.base import Stream
 from sluice_service.generation.pump import Pump
@@ -15,9 +17,15 @@ WRITE_TIMEOUT_SECONDS = 30
 # is slow but alive. Linux can take three times as long, because a send that got a part away counts as progress.
 _SEND_TIMEOUT = struct.pack("ll", WRITE_TIMEOUT_SECONDS, 0)
 
+_AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
+
 
 class Tail:
     """An iterator of bytes: all that is new in one piece, a heartbeat after every `heartbeat_seconds` of silence.
+
+    With `chunked` the pump writes what comes after the first piece to the connection itself, as chunks of HTTP/1.1 (RFC
+    9112, section 7.1), and the iterator waits; a client that is too slow for that is served by the iterator until it has
+    caught up. `sent` is told how many bytes went that way.
 
     Holds a reader, the watch on the connection and a place among the generation's readers until `close`, which the
     server calls in any case, and which may be called again.
@@ -33,6 +41,8 @@ class Tail:
         cursor: int = 0,
         preamble: bytes = b"",
         heartbeat_seconds: float,
+        chunked: bool = False,
+        sent: Callable[[int], object] = lambda _: None,
     ) -> None:
         self._stream = stream
         self._pump = pump
@@ -42,6 +52,11 @@ class Tail:
         self._preamble = preamble
         self._heartbeat_due = False
         self._closed = False
+        self._chunked = chunked
+        self._sent = sent
+        self._begun = False
+        self._unsent = b""
+        self._heard_at = time.monotonic()
         self._reader = Reader(stream.log, cursor)
         pump.post(stream.attach)
         if connection is not None:
@@ -71,19 +86,49 @@ class Tail:
         return self
 
     def __next__(self) -> bytes:
-        if self._preamble:
-            preamble, self._preamble = self._preamble, b""
-            return preamble
+        piece = self._preamble or self._next()
+        self._preamble = b""
+        self._begun = True
+        self._heard_at = time.monotonic()
+        return piece
+
+    def _next(self) -> bytes:
         while not self._reader.departed:
+            if self._unsent and self._connection is not None:
+                unsent, self._unsent = self._unsent, b""
+                self._connection.sendall(unsent)
             if data := self._reader.take():
                 self._heartbeat_due = False
                 return data
             if self._reader.at_end:
                 break
-            if self._heartbeat_due or not self._reader.wait(self._heartbeat_seconds):
+            if self._heartbeat_due or not self._wait():
                 self._heartbeat_due = False
                 return self._stream.heartbeat or b""
         raise StopIteration
+
+    def _wait(self) -> bool:
+        """Wait for something to do; False when a heartbeat is due. What is pushed meanwhile puts that off."""
+        push = self._push if self._begun and self._chunked else None
+        while (left := self._heard_at + self._heartbeat_seconds - time.monotonic()) > 0:
+            if self._reader.wait(left, push):
+                return True
+        return False
+
+    def _push(self, data: bytes) -> bool:
+        """Write a chunk, on the pump's thread. What does not go away at once is left to the request's own thread."""
+        chunk = b"%x\r\n%b\r\n" % (len(data), data)
+        try:
+            written = self._connection.send(chunk, _AT_ONCE) if self._connection is not None else 0
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            self._reader.depart()
+            return False
+        self._sent(len(data))
+        self._heard_at = time.monotonic()
+        self._unsent = chunk[written:]
+        return not self._unsent
 
     def close(self) -> None:
         """Give everything back. A client that the server could not write to any more counts as departed."""

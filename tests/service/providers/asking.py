@@ -18,6 +18,10 @@ class Told:
     batches: list[Sequence[Event]] = field(default_factory=list)
     error: SluiceError | None = None
 
+    def take(self, batch: Sequence[Event]) -> None:
+        if batch:
+            self.batches.append(batch)
+
     @property
     def events(self) -> list[Event]:
         return [event for batch in self.batches for event in batch]
@@ -51,9 +55,7 @@ def a_call(messages: Sequence[dict[str, Any]] = MESSAGES, *, stream: bool = True
 async def ask(provider: Provider, call: ModelCall | None = None) -> Told:
     told = Told()
     try:
-        async with provider.stream(call or a_call()) as batches:
-            async for batch in batches:
-                told.batches.append(batch)
+        await provider.relay(call or a_call(), told.take)
     except SluiceError as error:
         told.error = error
     return told

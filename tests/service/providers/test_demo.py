@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from sluice_service.providers.base import ModelCall
 from sluice_service.providers.demo import DemoProvider
 from sluice_service.providers.demo_text import MAX_WORDS, answer, count_tokens, tokens_of
-from sluice_wire.events import Delta, Finish
+from sluice_wire.events import Delta, Event, Finish
 from tests.service.providers.asking import Told, ask
 
 FAST = DemoProvider(tokens_per_second=100_000, first_token_ms=0)
@@ -168,9 +168,11 @@ async def test_limit_that_does_not_bind_changes_nothing(limit: Any) -> None:
 async def test_speed_and_first_token_are_what_was_set() -> None:
     moments: list[float] = []
     began = time.monotonic()
-    async with DemoProvider(200, 100).stream(ModelCall("demo", asked("Explain tides"), {"max_tokens": 41})) as batches:
-        async for batch in batches:
-            moments.extend(time.monotonic() - began for event in batch if isinstance(event, Delta))
+
+    def take(batch: Sequence[Event]) -> None:
+        moments.extend(time.monotonic() - began for event in batch if isinstance(event, Delta))
+
+    await DemoProvider(200, 100).relay(ModelCall("demo", asked("Explain tides"), {"max_tokens": 41}), take)
 
     assert 0.99 < moments[0] / 0.1 < 1.7
     assert 0.99 < moments[-1] / (0.1 + 40 / 200) < 1.7
@@ -180,11 +182,13 @@ async def test_speed_and_first_token_are_what_was_set() -> None:
 async def test_delay_is_made_up_for_so_that_the_end_comes_on_time() -> None:
     sizes: list[int] = []
     began = time.monotonic()
-    async with DemoProvider(200, 0).stream(ModelCall("demo", asked("Explain tides"), {"max_tokens": 61})) as batches:
-        async for batch in batches:
-            sizes.append(len(batch))
-            while len(sizes) == 5 and time.monotonic() - began < 0.2:
-                pass  # someone holds the loop up
+
+    def take(batch: Sequence[Event]) -> None:
+        sizes.append(len(batch))
+        while len(sizes) == 5 and time.monotonic() - began < 0.2:
+            pass  # someone holds the loop up
+
+    await DemoProvider(200, 0).relay(ModelCall("demo", asked("Explain tides"), {"max_tokens": 61}), take)
 
     assert 0.99 < (time.monotonic() - began) / 0.3 < 1.7
     assert max(sizes) > 15

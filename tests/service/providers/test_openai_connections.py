@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from sluice_service.providers.openai_sdk import OpenAIProvider
-from sluice_wire.events import Delta, Event
+from sluice_wire.errors import SluiceError
+from sluice_wire.events import Event
 from tests.service.providers.asking import a_call, ask
 from tests.service.providers.conftest import MakeProvider
 from tests.support.scripted_upstream import HANG, STREAM_HEAD, Script, ScriptedUpstream, chunk
@@ -30,10 +31,11 @@ class Caller:
         self.task = asyncio.create_task(self._run(provider))
 
     async def _run(self, provider: OpenAIProvider) -> None:
-        async with provider.stream(a_call()) as batches:
-            self.entered = True
-            async for _ in batches:
-                self.batches += 1
+        await provider.relay(a_call(), self._take)
+
+    def _take(self, batch: Sequence[Event]) -> None:
+        self.entered = True
+        self.batches += bool(batch)
 
 
 @pytest.mark.parametrize(
@@ -61,44 +63,22 @@ async def test_cancelling_closes_the_upstream_connection(
     await until(upstream.calls[0].closed.is_set, seconds=1)
 
 
-async def test_leaving_early_closes_the_upstream_connection(upstream: ScriptedUpstream, provider: OpenAIProvider) -> None:
-    upstream.script = [STREAM_HEAD, chunk("so far"), HANG]
-
-    async with provider.stream(a_call()) as batches:
-        await anext(batches)
-
-    await until(upstream.calls[0].closed.is_set, seconds=1)
-
-
-async def test_error_of_whoever_reads_is_not_taken_for_one_of_upstream(
-    upstream: ScriptedUpstream, provider: OpenAIProvider
+@pytest.mark.parametrize("error", [SluiceError("output_too_large", limit_bytes=1), ValueError("mine")], ids=["known", "bug"])
+async def test_error_of_whoever_takes_closes_the_connection_and_is_not_taken_for_one_of_upstream(
+    upstream: ScriptedUpstream, provider: OpenAIProvider, error: Exception
 ) -> None:
     upstream.script = [STREAM_HEAD, chunk("so far"), HANG]
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
 
-    async def fail() -> None:
-        async with provider.stream(a_call()) as batches:
-            await anext(batches)
-            raise ValueError("mine")
+    def fail(batch: Sequence[Event]) -> None:
+        if batch:
+            raise error
 
-    with pytest.raises(ValueError, match="mine"):
-        await fail()
+    with pytest.raises(type(error)) as raised:
+        await provider.relay(a_call(), fail)
 
+    assert raised.value is error
     await until(upstream.calls[0].closed.is_set, seconds=1)
-
-
-async def test_reading_can_stop_and_go_on(upstream: ScriptedUpstream, provider: OpenAIProvider) -> None:
-    upstream.script = [STREAM_HEAD, chunk("a"), 0.05, chunk("b"), HANG]
-
-    read: list[Event] = []
-    async with provider.stream(a_call()) as batches:
-        async for batch in batches:
-            read.extend(batch)
-            break
-        async for batch in batches:
-            read.extend(batch)
-            break
-
-    assert [event.text for event in read if isinstance(event, Delta)] == ["a", "b"]
 
 
 async def test_many_streams_are_open_at_once(upstream: ScriptedUpstream, provider: OpenAIProvider) -> None:

@@ -1,0 +1,216 @@
+"""One HTTP/1.1 connection to upstream, which hands on what it reads in the same call that reads it.
+
+Source: RFC 9112. A body that is awaited piece by piece costs a future, a task's step and a chain of generators for each
+piece; pushed, it costs a function call. Parsed by httptools (llhttp).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TypeAlias, cast
+
+import httptools
+import httpx2
+
+MAX_BODYLESS_BYTES = 64 * 1024
+"""How much may come without any body in it: heads, trailers, the sizes of chunks."""
+
+Sink: TypeAlias = Callable[[bytes], bool]
+"""Takes some of a body; True when it wants no more."""
+
+
+class Connection(asyncio.Protocol):
+    """Sends one request after another. `closed` when it can send no more."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._transport: asyncio.Transport | None = None
+        self._reply: Reply | None = None
+        self._lost = asyncio.get_running_loop().create_future()
+
+    def ask(self, request: bytes) -> "Reply":
+        """Send a request; what comes of it. The reply before must have been read to its end."""
+        self._reply = Reply(self)
+        if self._transport is not None:
+            self._transport.write(request)
+        return self._reply
+
+    def rest(self) -> bool:
+        """Expect nothing any more, until asked again; whether it can be."""
+        self._reply = None
+        return not self.closed
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def aclose(self) -> None:
+        """Close at once, and wait until it is."""
+        self.abort()
+        await asyncio.shield(self._lost)
+
+    def pause(self) -> None:
+        """Leave further bytes to the kernel."""
+        if self._transport is not None and not self.closed:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and not self.closed:
+            self._transport.resume_reading()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        if self._reply is None or not self._reply.feed(data):
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self.closed = True
+        self._lost.set_result(None)
+        if self._reply is not None:
+            self._reply.lose(exc)
+
+
+class Reply(httpx2.AsyncByteStream):
+    """What comes back for one request: its head, then its body, pushed or iterated.
+
+    Raises httpx2.RemoteProtocolError for what is no HTTP or ends too early, httpx2.ReadError for a broken connection.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.status = 0
+        self._connection = connection
+        self._parser = httptools.HttpResponseParser(self)
+        self._bodyless_bytes = 0
+        self._pieces: list[bytes] = []
+        self._sink: Sink | None = None
+        self._complete = False
+        self._reusable = False
+        self._failure: Exception | None = None
+        self._news = asyncio.get_running_loop().create_future()
+        self._release: Callable[[Connection], None] | None = None
+
+    async def head(self) -> None:
+        """Wait for the status and the headers."""
+        while not self.status:
+            await self._wait()
+
+    def return_to(self, release: Callable[[Connection], None]) -> None:
+        """Where the connection goes when the body has been read to its end."""
+        self._release = release
+
+    async def push_to(self, sink: Sink) -> None:
+        """Hand the body on as it arrives, until it ends or the sink wants no more."""
+        self._sink = sink
+        if self._pieces:
+            self._push()
+        self._connection.resume()
+        while self._sink is not None and not self._complete:
+            await self._wait()
+        self._sink = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            while self._pieces:
+                yield self._pieces.pop(0)
+            if self._complete:
+                return
+            self._connection.resume()
+            await self._wait()
+
+    async def aclose(self) -> None:
+        """Give the connection back, if there is nothing left in it."""
+        if self._reusable and self._connection.rest() and self._release is not None:
+            self._release(self._connection)
+        else:
+            await self._connection.aclose()
+
+    def feed(self, data: bytes) -> bool:
+        """Some bytes have come; whether they made sense."""
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail(httpx2.RemoteProtocolError(f"not HTTP/1.1: {error}"))
+        if self._pieces:
+            self._bodyless_bytes = 0
+            self._push()
+        else:
+            self._bodyless_bytes += len(data)
+            if self._bodyless_bytes > MAX_BODYLESS_BYTES:
+                self._fail(httpx2.RemoteProtocolError(f"more than {MAX_BODYLESS_BYTES} bytes without a body"))
+        return self._failure is None
+
+    def lose(self, error: Exception | None) -> None:
+        """The connection is gone; where no length was told this is the end of the body."""
+        if self._complete:
+            return
+        if error is not None:
+            # Any other is our own: what took the body has failed, not the connection.
+            self._fail(httpx2.ReadError(str(error)) if isinstance(error, OSError) else error)
+        elif self.status and not self._is_delimited():
+            self._complete = True
+            self._tell()
+        else:
+            self._fail(httpx2.RemoteProtocolError("the server closed the connection before the end of its reply"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser."""
+        if not self.status:  # trailers are of no use here
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser; the head of an interim reply (1xx) is forgotten."""
+        status = self._parser.get_status_code()
+        if status < 200:
+            self.headers.clear()
+        else:
+            self.status = status
+            self._tell()
+
+    def on_body(self, data: bytes) -> None:
+        """Called by the parser."""
+        self._pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        if self.status:
+            self._complete = True
+            self._reusable = self._parser.should_keep_alive()  # asked now: the parser forgets
+            self._tell()
+
+    def _push(self) -> None:
+        if self._sink is None:
+            # Nobody takes it yet: the rest waits in the kernel, not here.
+            self._connection.pause()
+            self._tell()
+            return
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        if self._sink(data):
+            self._sink = None
+            self._tell()
+
+    def _fail(self, failure: Exception) -> None:
+        self._failure = self._failure or failure
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._news.done():
+            self._news.set_result(None)
+
+    async def _wait(self) -> None:
+        if self._failure is None:
+            await self._news
+            self._news = asyncio.get_running_loop().create_future()
+        if self._failure is not None and not self._pieces:
+            raise self._failure
+
+    def _is_delimited(self) -> bool:
+        return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
