@@ -227,7 +227,7 @@ def _provider(name: str, spec: ProviderSpec, settings: Settings) -> Provider | N
     if key is None and spec.api_key_env is not None and spec.auth is None:
         return None
     # Imported here: the SDK takes longer to import than all the rest, and the demo agent does without.
-    from sluice_service.providers.openai_sdk import OpenAIProvider
+    from sluice_service.providers.openai_api import OpenAIProvider
 
     base_url = settings.openai_base_url if name == "openai" and settings.openai_base_url else spec.base_url
     cut = partial(split, smallest=settings.chunk_size_min, largest=settings.chunk_size_max)

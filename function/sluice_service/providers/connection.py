@@ -5,17 +5,20 @@ piece; pushed, it costs a function call. Parsed by httptools (llhttp).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import TypeAlias, cast
 
 import httptools
-import httpx2
 
 MAX_BODYLESS_BYTES = 64 * 1024
 """How much may come without any body in it: heads, trailers, the sizes of chunks."""
 
 Sink: TypeAlias = Callable[[bytes], bool]
 """Takes some of a body; True when it wants no more."""
+
+
+class LostConnection(Exception):
+    """There is no connection, it broke, ended too early, or carries something else than HTTP/1.1."""
 
 
 class Connection(asyncio.Protocol):
@@ -34,10 +37,9 @@ class Connection(asyncio.Protocol):
             self._transport.write(request)
         return self._reply
 
-    def rest(self) -> bool:
-        """Expect nothing any more, until asked again; whether it can be."""
+    def rest(self) -> None:
+        """Expect nothing any more, until asked again."""
         self._reply = None
-        return not self.closed
 
     def abort(self) -> None:
         """Close at once."""
@@ -65,7 +67,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """See asyncio.Protocol."""
+        """See asyncio.Protocol. What nobody has asked for ends the connection."""
         if self._reply is None or not self._reply.feed(data):
             self.abort()
 
@@ -77,93 +79,73 @@ class Connection(asyncio.Protocol):
             self._reply.lose(exc)
 
 
-class Reply(httpx2.AsyncByteStream):
-    """What comes back for one request: its head, then its body, pushed or iterated.
-
-    Raises httpx2.RemoteProtocolError for what is no HTTP or ends too early, httpx2.ReadError for a broken connection.
-    """
+class Reply:
+    """What comes back for one request: `status` and `headers` (lower-case names) after `head`, then the body."""
 
     def __init__(self, connection: Connection) -> None:
-        self.headers: list[tuple[bytes, bytes]] = []
         self.status = 0
+        self.headers: dict[str, str] = {}
+        self.reusable = False
+        """Whether it has been read to its end, and its connection serves another request."""
         self._connection = connection
         self._parser = httptools.HttpResponseParser(self)
         self._bodyless_bytes = 0
         self._pieces: list[bytes] = []
         self._sink: Sink | None = None
         self._complete = False
-        self._reusable = False
         self._failure: Exception | None = None
         self._news = asyncio.get_running_loop().create_future()
-        self._release: Callable[[Connection], None] | None = None
 
     async def head(self) -> None:
-        """Wait for the status and the headers."""
-        while not self.status:
+        """Wait for the status and the headers. Raises LostConnection."""
+        while not (self.status or self._failure):
             await self._wait()
-
-    def return_to(self, release: Callable[[Connection], None]) -> None:
-        """Where the connection goes when the body has been read to its end."""
-        self._release = release
+        if not self.status and self._failure:
+            raise self._failure
 
     async def push_to(self, sink: Sink) -> None:
-        """Hand the body on as it arrives, until it ends or the sink wants no more."""
+        """Hand the body on as it arrives, until it ends or the sink wants no more. Raises LostConnection."""
         self._sink = sink
         if self._pieces:
             self._push()
         self._connection.resume()
         while self._sink is not None and not self._complete:
+            if self._failure:
+                raise self._failure
             await self._wait()
         self._sink = None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
-            while self._pieces:
-                yield self._pieces.pop(0)
-            if self._complete:
-                return
-            self._connection.resume()
-            await self._wait()
-
-    async def aclose(self) -> None:
-        """Give the connection back, if there is nothing left in it."""
-        if self._reusable and self._connection.rest() and self._release is not None:
-            self._release(self._connection)
-        else:
-            await self._connection.aclose()
 
     def feed(self, data: bytes) -> bool:
         """Some bytes have come; whether they made sense."""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(httpx2.RemoteProtocolError(f"not HTTP/1.1: {error}"))
+            self._fail(LostConnection(f"not HTTP/1.1: {error}"))
         if self._pieces:
             self._bodyless_bytes = 0
             self._push()
         else:
             self._bodyless_bytes += len(data)
             if self._bodyless_bytes > MAX_BODYLESS_BYTES:
-                self._fail(httpx2.RemoteProtocolError(f"more than {MAX_BODYLESS_BYTES} bytes without a body"))
+                self._fail(LostConnection(f"more than {MAX_BODYLESS_BYTES} bytes without a body"))
         return self._failure is None
 
     def lose(self, error: Exception | None) -> None:
         """The connection is gone; where no length was told this is the end of the body."""
         if self._complete:
             return
-        if error is not None:
-            # Any other is our own: what took the body has failed, not the connection.
-            self._fail(httpx2.ReadError(str(error)) if isinstance(error, OSError) else error)
-        elif self.status and not self._is_delimited():
+        if error is None and self.status and not {"content-length", "transfer-encoding"} & self.headers.keys():
             self._complete = True
             self._tell()
+        elif error is None or isinstance(error, OSError):
+            self._fail(LostConnection(f"the connection was lost: {error or 'closed by the server'}"))
         else:
-            self._fail(httpx2.RemoteProtocolError("the server closed the connection before the end of its reply"))
+            self._fail(error)  # our own: what took the body has failed, not the connection
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser."""
-        if not self.status:  # trailers are of no use here
-            self.headers.append((name, value))
+        """Called by the parser; trailers are of no use here."""
+        if not self.status:
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """Called by the parser; the head of an interim reply (1xx) is forgotten."""
@@ -182,7 +164,7 @@ class Reply(httpx2.AsyncByteStream):
         """Called by the parser."""
         if self.status:
             self._complete = True
-            self._reusable = self._parser.should_keep_alive()  # asked now: the parser forgets
+            self.reusable = self._parser.should_keep_alive()  # asked now: the parser forgets
             self._tell()
 
     def _push(self) -> None:
@@ -206,11 +188,5 @@ class Reply(httpx2.AsyncByteStream):
             self._news.set_result(None)
 
     async def _wait(self) -> None:
-        if self._failure is None:
-            await self._news
-            self._news = asyncio.get_running_loop().create_future()
-        if self._failure is not None and not self._pieces:
-            raise self._failure
-
-    def _is_delimited(self) -> bool:
-        return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
+        await self._news
+        self._news = asyncio.get_running_loop().create_future()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice_service.chat.chunking import split
-from sluice_service.providers.openai_sdk import OpenAIProvider
+from sluice_service.providers.openai_api import OpenAIProvider
 from tests.support.scripted_upstream import ScriptedUpstream
 
 KEY = "sk-test-0123456789abcdef"

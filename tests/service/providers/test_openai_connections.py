@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from sluice_service.providers.openai_sdk import OpenAIProvider
+from sluice_service.providers.openai_api import OpenAIProvider
 from sluice_wire.errors import SluiceError
 from sluice_wire.events import Event
 from tests.service.providers.asking import a_call, ask

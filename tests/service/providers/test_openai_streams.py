@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice_service.providers.base import ModelCall
-from sluice_service.providers.openai_sdk import OpenAIProvider
+from sluice_service.providers.openai_api import OpenAIProvider
 from tests.service.providers.asking import a_call, ask
 from tests.service.providers.conftest import KEY, Link, MakeProvider
 from tests.support.scripted_upstream import CLOSE, STREAM_HEAD, ScriptedUpstream, answer, chunk, response

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice_service.providers.openai_sdk import OpenAIProvider
+from sluice_service.providers.openai_api import OpenAIProvider
 from sluice_wire.events import Delta, Finish, Usage
 from tests.service.providers.asking import Told, a_call, ask
 from tests.service.providers.conftest import Link, MakeProvider
