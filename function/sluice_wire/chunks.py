@@ -27,6 +27,9 @@ def events_of(chunk: Any, size_bytes: int = 0) -> list[Event]:
     A role alone or an empty first delta gives none. Content that shares a chunk with its finish reason (Gemini) gives
     two events, so that whoever stores the answer can do it between them. Raises InvalidChunk, ErrorChunk.
     """
+    text = _plain_text(chunk)
+    if text is not None:
+        return [Delta(chunk["choices"], text, size_bytes)]
     if not isinstance(chunk, dict):
         raise InvalidChunk("a chunk is a JSON object")
     if chunk.get("error"):
@@ -38,6 +41,23 @@ def events_of(chunk: Any, size_bytes: int = 0) -> list[Event]:
     if isinstance(chunk.get("usage"), dict):
         events.append(Usage(chunk["usage"]))
     return events
+
+
+def _plain_text(chunk: Any) -> str | None:
+    """The text of a chunk that is nothing but text of choice 0, as nearly all are; None for any other."""
+    if type(chunk) is not dict or chunk.get("error") or chunk.get("usage") is not None:
+        return None
+    choices = chunk.get("choices")
+    if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
+        return None
+    choice = choices[0]
+    delta, index = choice.get("delta"), choice.get("index")
+    if type(index) is not int or index != 0 or choice.get("finish_reason", "") is not None:
+        return None
+    if type(delta) is not dict or len(delta) != 1:
+        return None
+    text = delta.get("content")
+    return text if type(text) is str and text else None
 
 
 def _choice_events(choices: list[Any], size_bytes: int) -> list[Event]:

@@ -135,6 +135,30 @@ def test_chunk_is_not_changed_by_being_read() -> None:
     assert original == chunk(choice({"role": "assistant", "content": "Hi"}, "stop"), usage=USAGE)
 
 
+@pytest.mark.parametrize("text", ["Hi", "é🎉", "\ud83c"])
+@pytest.mark.parametrize("rest", [{}, {"logprobs": None}, {"native_finish_reason": None, "logprobs": {"content": []}}])
+def test_plain_text_is_read_as_text_with_a_role_is_that_is_taken_apart(text: str, rest: dict[str, Any]) -> None:
+    plain = chunk(choice({"content": text}, **rest), usage=None)
+    taken_apart = chunk(choice({"role": "assistant", "content": text}, **rest), usage=None)
+
+    assert events_of(plain, 7) == events_of(taken_apart, 7) == [Delta([choice({"content": text}, **rest)], text, 7)]
+
+
+@pytest.mark.parametrize(
+    ("unusual", "events"),
+    [
+        (choice({"content": "Hi"}, index=1), [Delta([choice({"content": "Hi"}, index=1)], "", 7)]),
+        ({"index": 0, "delta": {"content": "Hi"}}, [Delta([choice({"content": "Hi"})], "Hi", 7)]),
+        (choice({"content": ""}), []),
+        (choice({"content": None}), []),
+        (choice({"content": ["Hi"]}), [Delta([choice({"content": ["Hi"]})], "", 7)]),
+        (choice({"reasoning_content": "Hi"}), [Delta([choice({"reasoning_content": "Hi"})], "", 7)]),
+    ],
+)
+def test_what_is_nearly_plain_text_is_not_taken_for_it(unusual: dict[str, Any], events: list[Delta]) -> None:
+    assert events_of(chunk(unusual), 7) == events
+
+
 NAMES = st.sampled_from(
     ["choices", "delta", "finish_reason", "error", "usage", "index", "content", "role", "tool_calls", "other"]
 )

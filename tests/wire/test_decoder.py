@@ -55,6 +55,35 @@ def test_any_bytes_in_any_pieces_give_what_the_standard_says(stream: bytes, plac
     assert decoder.retry_milliseconds == expected.retry
 
 
+EVENTS = st.lists(st.sampled_from((b"data: add\n\n", b"data: \xc3\xa9\n\n", b"data: [DONE]\n\n")) | STREAMS, max_size=12)
+
+
+@given(EVENTS)
+@settings(max_examples=500)
+@example([b"\xef\xbb\xbf", b"data: a\n\n"])
+@example([b"data: a\n\n", b"\xef\xbb\xbfdata: b\n\n"])
+@example([b"event: error\n", b"data: a\n\n"])
+@example([b"id: 7\n", b"data: a\n\n", b"data: b\n\n"])
+@example([b"data: a\r", b"data: b\n\n"])
+def test_whole_lines_are_what_feeding_them_gives(pieces: list[bytes]) -> None:
+    shortcut, plain = Decoder(), Decoder()
+    for piece in pieces:
+        expected = [event.data for event in plain.feed(piece)]
+        lines = shortcut.whole_lines(piece)
+        found = (
+            [event.data for event in shortcut.feed(piece)]
+            if lines is None
+            else [line.decode("utf-8", "replace") for line in lines]
+        )
+        assert found == expected
+        assert shortcut.last_event_id == plain.last_event_id
+
+
+@pytest.mark.parametrize("data", [b"data: a\n\n", b"data: a\n\ndata: \n\ndata: b\n\n"])
+def test_what_models_send_is_whole_lines(data: bytes) -> None:
+    assert Decoder().whole_lines(data) is not None
+
+
 @given(STREAMS)
 def test_single_bytes_give_what_the_whole_gives(stream: bytes) -> None:
     assert decoded(*(stream[i : i + 1] for i in range(len(stream)))) == decoded(stream)

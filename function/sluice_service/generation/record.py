@@ -84,5 +84,6 @@ class Record:
         self.last_event = now
         self.chunks += 1
         self.received_bytes += delta.size_bytes
-        self.choices_begun.update(choice.get("index", 0) for choice in delta.choices)
+        for choice in delta.choices:
+            self.choices_begun.add(choice.get("index", 0))
         self._text.write(delta.text)

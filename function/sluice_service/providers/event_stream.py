@@ -26,22 +26,39 @@ class EventStream:
         """The events that these bytes complete; often one, none for comments and for roles alone."""
         events: list[Event] = []
         try:
-            for frame in self._decoder.feed(data):
-                if frame.data == "[DONE]":
-                    self.ended = True
-                    break
-                events += _events(frame)
+            lines = self._decoder.whole_lines(data)
+            if lines is None:
+                self._feed_frames(self._decoder.feed(data), events)
+            else:
+                self._feed_lines(lines, events)
         except (EventTooLong, ErrorChunk, InvalidChunk) as failure:
             self.failure = failure
         return events
 
+    def _feed_lines(self, lines: list[bytes], events: list[Event]) -> None:
+        for line in lines:
+            if line == b"[DONE]":
+                self.ended = True
+                return
+            events += events_of(_parse(line), len(line))
 
-def _events(frame: ServerSentEvent) -> list[Event]:
-    chunk = parse_json(frame.data)
-    # Some servers name the event rather than wrapping what it says in `error`.
-    if frame.event == "error" and isinstance(chunk, dict) and "error" not in chunk:
-        raise ErrorChunk(chunk)
-    return events_of(chunk, len(frame.data))
+    def _feed_frames(self, frames: list[ServerSentEvent], events: list[Event]) -> None:
+        for frame in frames:
+            if frame.data == "[DONE]":
+                self.ended = True
+                return
+            chunk = parse_json(frame.data)
+            # Some servers name the event rather than wrapping what it says in `error`.
+            if frame.event == "error" and isinstance(chunk, dict) and "error" not in chunk:
+                raise ErrorChunk(chunk)
+            events += events_of(chunk, len(frame.data))
+
+
+def _parse(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return parse_json(line.decode("utf-8", "replace"))  # as the standard has it
 
 
 def parse_json(data: str | bytes) -> Any:
