@@ -2,10 +2,9 @@
 
 import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable
-from functools import cached_property, partial
-
-from limits.storage import MemoryStorage
+from functools import partial
 
 from sluice_service.quotas.base import MARGIN_SECONDS, Lease, Limits, Standing, rate_limited, too_many_streams
 from sluice_service.quotas.window import WINDOW_SECONDS, MessageWindow
@@ -21,11 +20,11 @@ class MemoryQuotas:
         margin_seconds: float = MARGIN_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._window_seconds = window_seconds
         self._margin_seconds = margin_seconds
         self._now = now
-        # Guards the places and the making of the window. Nothing is waited for under it.
+        # Guards the places and the window. Nothing is waited for under it.
         self._lock = threading.Lock()
+        self._window = MessageWindow(MovingWindows(), window_seconds)
         self._places: dict[str, dict[str, float]] = {}
 
     def acquire(self, user: str, limits: Limits, stream_id: str, live_seconds: float) -> Lease:
@@ -63,16 +62,12 @@ class MemoryQuotas:
         """Free the place and count the message no more; whether the place was taken."""
         held = self.release(user, stream_id)
         if held:
-            self._window.give_back(user)
+            with self._lock:
+                self._window.give_back(user)
         return held
 
     def flush(self) -> None:
         """Nothing is under way here."""
-
-    @cached_property
-    def _window(self) -> MessageWindow:
-        # Made at the first turn: it starts a thread, and the server forks after the app was built.
-        return MessageWindow(_Messages(), self._window_seconds)
 
     def _live(self, user: str) -> int:
         now = self._now()
@@ -84,10 +79,35 @@ class MemoryQuotas:
         return len(live)
 
 
-class _Messages(MemoryStorage):
-    """`limits` keeps the entries of a key newest first."""
+class MovingWindows:
+    """The moments of what was counted, by key, oldest first: see `Counted`. Not for several threads at once.
+
+    `limits` has one too, which starts a thread for nearly every message: 0.2 ms of a request.
+    """
+
+    def __init__(self) -> None:
+        self._moments: defaultdict[str, deque[float]] = defaultdict(deque)
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Add entries unless there would be more than `limit` within the last `expiry` seconds."""
+        moments = self._within(key, expiry)
+        if len(moments) + amount > limit:
+            return False
+        moments.extend([time.time()] * amount)
+        return True
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
+        """When the oldest of those entries came, and how many there are."""
+        moments = self._within(key, expiry)
+        return (moments[0] if moments else time.time()), len(moments)
 
     def forget_newest(self, key: str) -> None:
-        with self.locks[key]:
-            if entries := self.events.get(key):
-                del entries[0]
+        """Take the newest entry out, if there is one."""
+        if moments := self._moments[key]:
+            moments.pop()
+
+    def _within(self, key: str, expiry: int) -> deque[float]:
+        moments, since = self._moments[key], time.time() - expiry
+        while moments and moments[0] < since:
+            moments.popleft()
+        return moments

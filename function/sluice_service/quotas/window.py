@@ -1,4 +1,4 @@
-"""Messages within the hour that ends now, counted by the library `limits`.
+"""Messages within the hour that ends now; in Redis they are counted by the library `limits`.
 
 A moving window, not a fixed one: a fixed one lets twice the number through around its edge, and then opens all at once;
 here the time until the next place is exact, and can be told. It costs one time stamp for each message of the hour.
@@ -13,7 +13,7 @@ WINDOW_SECONDS = 3600
 
 
 class Counted(Protocol):
-    """A storage of `limits` with moving windows, and the way back that `limits` itself does not offer."""
+    """Moving windows as a storage of `limits` offers them, and the way back that `limits` itself does not."""
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Add an entry unless there are `limit` within the last `expiry` seconds."""
@@ -47,7 +47,7 @@ class MessageWindow:
         """Where the user stands now."""
         limit = limits.messages_per_hour
         oldest, count = self._counted.get_moving_window(_key(user), limit, self._seconds)
-        # limits reads the wall clock, and so does this.
+        # What is counted reads the wall clock, and so does this.
         reset_seconds = max(0.0, oldest + self._seconds - time.time()) if count else 0.0
         return Standing(limit, max(0, limit - count), reset_seconds)
 

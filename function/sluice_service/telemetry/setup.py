@@ -6,12 +6,13 @@ import threading
 from collections.abc import Iterable
 from typing import TextIO
 
+from sluice_service.telemetry.cloud import CloudHandler
 from sluice_service.telemetry.entries import ERROR_OCCURRED, LOGGER_NAME, write
 from sluice_service.telemetry.handlers import NeverRaises, ReadableHandler, is_ours_or_severe
 from sluice_service.telemetry.redaction import Redactor
 from sluice_service.telemetry.rendering import Redact
 
-LIBRARIES = ("gunicorn.error", "werkzeug", "openai", "httpx", "httpx2", "httpcore", "httpcore2", "asyncio")
+LIBRARIES = ("gunicorn.error", "werkzeug", "asyncio")
 """Loggers that bring handlers or levels of their own, or whose lines below WARNING carry headers."""
 
 
@@ -48,8 +49,6 @@ def adopt(logger: logging.Logger) -> None:
 def _handler(redact: Redact, project: str | None, *, on_cloud_run: bool, stream: TextIO | None) -> logging.Handler:
     if not on_cloud_run:
         return ReadableHandler(stream or sys.stderr, redact)
-    from sluice_service.telemetry.cloud import CloudHandler
-
     return CloudHandler(stream or sys.stdout, redact, project)
 
 
