@@ -58,8 +58,9 @@ except (SettingsError, AgentsError) as problem:
 def _take_over(worker: Any) -> None:
     """gunicorn's post_worker_init: the first moment at which the worker's app and its signal handlers are set.
 
-    The framework's own app would only hand every request on to ours, for a third of a millisecond each. gunicorn resets all signals after the app was loaded, so a handler set at import would be lost. gunicorn's own one, which
-    stops accepting at once, runs when everything open has ended.
+    The framework's own app would only hand every request on to ours, for a third of a millisecond each. gunicorn resets all
+    signals after the app was loaded, so a handler set at import would be lost. gunicorn's own one, which stops accepting
+    at once, runs when everything open has ended.
     """
 
     def on_sigterm(number: int, frame: FrameType | None) -> None:

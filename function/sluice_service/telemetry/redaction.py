@@ -50,6 +50,8 @@ _SCHEME_WORDS = ("bearer", "basic")
 _SHAPE_WORDS = ("sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "aiza", "ya29.", "eyj", "private key")
 _NAME_WORDS = ("key", "token", "pass", "pwd", "secret", "ticket", "authorization", "cookie")
 
+_WORDS = (*_SCHEME_WORDS, *_SHAPE_WORDS, *_NAME_WORDS)
+
 _FLAGS = re.IGNORECASE | re.ASCII | re.DOTALL | re.VERBOSE
 
 _SCHEME = re.compile(
@@ -90,6 +92,9 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
+        lower = text.lower()
+        if len(text) <= MAX_TEXT_CHARACTERS and not (_mentions(lower, _WORDS) or self._holds_known(text)):
+            return text
         safe = self._without_known(text)
         lower = safe.lower()
         if _mentions(lower, _SCHEME_WORDS):
@@ -101,6 +106,9 @@ class Redactor:
         if len(text) > MAX_TEXT_CHARACTERS:
             return f"{safe} (cut; {len(text)} characters in all)"
         return safe
+
+    def _holds_known(self, text: str) -> bool:
+        return self._known is not None and self._known.search(text) is not None
 
     def _without_known(self, text: str) -> str:
         if self._known is None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sluice_service.telemetry.entries import write
 from sluice_service.telemetry.redaction import MAX_TEXT_CHARACTERS, REDACTED, Redactor, is_sensitive_name
+from sluice_service.telemetry.rendering import FAMILIAR_NAMES
 from tests.service.telemetry.logged import logged
 
 START, END = "k3Y~", "~y3K"
@@ -251,3 +252,9 @@ def test_telling_names_are_known(name: str) -> None:
 )
 def test_other_names_are_not(name: str) -> None:
     assert not is_sensitive_name(name)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIAR_NAMES))
+def test_familiar_names_are_none_that_tell_a_secret(name: str) -> None:
+    assert not is_sensitive_name(name)
+    assert Redactor(())(name) == name
