@@ -81,8 +81,8 @@ class Reader:
 
     def _pushed_all(self, push: Push) -> bool:
         """Whether the reader has everything and there will be more."""
-        while not self.departed and (data := self.take()):
-            if not push(data):
+        while not self.departed and self._log.count > self.cursor:
+            if not push(self.take()):
                 return False
         return not (self.departed or self._log.ended)
 

@@ -12,7 +12,7 @@ import json
 import logging
 import ssl
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import chain, islice, repeat
 from typing import Any
@@ -155,12 +155,12 @@ class OpenAIProvider:
 
     async def _push(self, reply: Reply, feed: Callable[[bytes], bool]) -> None:
         """Feed the body as it arrives, until that is enough. What feeding raises ends the call."""
-        unpacked = _unpacking(_encoding(reply))
+        feed_packed = _unpacking(_encoding(reply), feed)
         refused: list[SluiceError | zlib.error] = []
 
         def sink(data: bytes) -> bool:
             try:
-                return any(map(feed, unpacked(data)))
+                return feed_packed(data)
             except (SluiceError, zlib.error) as error:
                 refused.append(error)
                 return True
@@ -232,18 +232,20 @@ def _encoding(reply: Reply) -> str:
     return "" if encoding == "identity" else encoding
 
 
-def _unpacking(encoding: str) -> Callable[[bytes], Iterable[bytes]]:
-    """Undoes a content coding, piece by piece, none of them large. Raises zlib.error when used."""
+def _unpacking(encoding: str, feed: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
+    """Undoes a content coding and feeds what it gives, in pieces of a bounded size. Raises zlib.error when used."""
     if not encoding:
-        return lambda data: (data,)
+        return feed
     inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib: it looks
 
-    def unpacked(data: bytes) -> Iterator[bytes]:
+    def unpack(data: bytes) -> bool:
         while data:
-            yield inflate.decompress(data, _INFLATED_BYTES)
+            if feed(inflate.decompress(data, _INFLATED_BYTES)):
+                return True
             data = inflate.unconsumed_tail
+        return False
 
-    return unpacked
+    return unpack
 
 
 async def _start_of(reply: Reply) -> bytes:
