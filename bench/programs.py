@@ -30,7 +30,10 @@ def compiled(name: str) -> Path:
         if not shutil.which("cc"):
             raise SystemExit("The benchmark needs a C compiler: apt-get install gcc libc6-dev")
         BUILD.mkdir(exist_ok=True)
-        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)], check=True)
+        # Under another name until it is whole: somebody else may want it at the same time, or be running the old one.
+        unfinished = BUILD / f"{name}.{os.getpid()}"
+        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", str(unfinished), str(source)], check=True)
+        unfinished.replace(program)
     return program
 
 
