@@ -40,9 +40,11 @@ def health(request):
 """
 
 
-def pytest_status(folder: Path, **environment: str) -> int:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(folder)]
-    return subprocess.run(command, cwd=folder, env={**unmeasured(), **environment}, capture_output=True).returncode
+def pytest_status(folder: Path, *options: str, **environment: str) -> int:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(folder)]
+    # Only the plugins that it names: to import all takes two seconds.
+    environment = {**unmeasured(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True).returncode
 
 
 SKIPS = {
@@ -61,6 +63,28 @@ def test_a_skip_fails_in_ci_alone(skip: str, tmp_path: Path) -> None:
 
     assert pytest_status(tmp_path, CI="") == 0
     assert pytest_status(tmp_path, CI="true") in (1, 2)
+
+
+TELLS_ITS_WORKER = """
+import os
+import pytest
+
+@pytest.mark.parametrize("each", range(4))
+def test_a(each):
+    with open(__file__ + ".workers", "a") as workers:
+        print(os.environ["PYTEST_XDIST_WORKER"], file=workers)
+"""
+
+
+def test_each_file_s_tests_run_on_one_worker(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    files = [tmp_path / f"test_{name}.py" for name in ("one", "other")]
+    for file in files:
+        file.write_text(TELLS_ITS_WORKER)
+
+    assert pytest_status(tmp_path, "-p", "xdist", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder") == 0
+    workers = [set(Path(f"{file}.workers").read_text().split()) for file in files]
+    assert [len(each) for each in workers] == [1, 1]
 
 
 def unmeasured() -> dict[str, str]:
