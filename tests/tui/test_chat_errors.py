@@ -7,7 +7,7 @@ from sluice_tui.widgets.error_panel import ErrorPanel, clock
 from sluice_tui.widgets.prompt import Prompt
 from sluice_wire.errors import SluiceError
 from tests.tui.fake_openai import BROKEN, FakeOpenAI, Reply, frame, whole
-from tests.tui.screens import CURSOR, send, shown, status_line, until_gone, until_shown
+from tests.tui.screens import CURSOR, draft, send, shown, status_line, until, until_gone, until_shown
 
 
 async def test_a_broken_answer_becomes_a_panel_and_nothing_is_lost(app: ChatApp, server: FakeOpenAI) -> None:
@@ -47,6 +47,7 @@ async def test_the_buttons_do_what_the_keys_do(app: ChatApp, server: FakeOpenAI)
         await until_shown(pilot, "upstream_truncated")
 
         await pilot.click("#copy")
+        await until_shown(pilot, "Details copied through the terminal (OSC 52).")
         assert "The answer broke off." in app.clipboard
         assert "upstream_truncated · corr-1" in app.clipboard
 
@@ -134,6 +135,58 @@ async def test_a_limit_counts_down_to_when_sending_works_again(app: ChatApp, ser
         assert "rate_limited" in first
         await pilot.press("tab", "r")
         await until_shown(pilot, "back again")
+
+
+async def test_a_key_that_has_expired_is_replaced_without_a_restart(app: ChatApp, server: FakeOpenAI) -> None:
+    refused = Reply(401, SluiceError("invalid_credentials").report("corr-1").to_openai())
+    server.scripts = [refused, whole("here you are")]
+    async with app.run_test(notifications=True) as pilot:
+        await until_shown(pilot, "● 127.0.0.1")
+        await send(pilot, "my question")
+        await until_shown(pilot, "k  New key")
+        await pilot.press(*"next")
+
+        server.replies["/v1/models"] = refused
+        await pilot.press("tab", "k")
+        await until_shown(pilot, "API key for 127.0.0.1")
+        await pilot.press(*"sk-wrong", "enter")
+        await until_shown(pilot, "✗ The API key is not valid here.")
+        server.replies.clear()
+        await pilot.press(*"sk-fresh")
+        assert "••••••••" in shown(app)
+        await pilot.press("enter")
+
+        await until_shown(pilot, "here you are")
+        await until_gone(pilot, CURSOR)
+        assert "invalid_credentials" not in shown(app)
+        assert draft(app) == "next"
+        await pilot.press("enter", "up")
+        await until(pilot, lambda: draft(app) == "next")
+    keys = [request.headers["authorization"] for request in server.completions]
+    assert keys == ["Bearer key-0123", "Bearer sk-fresh", "Bearer sk-fresh"]
+
+
+async def test_a_key_that_was_thought_better_of_leaves_the_panel(app: ChatApp, server: FakeOpenAI) -> None:
+    server.replies["/v1/models"] = Reply(401, SluiceError("invalid_credentials").report("corr-1").to_openai())
+    async with app.run_test(notifications=True) as pilot:
+        await until_shown(pilot, "invalid_credentials")
+        await pilot.click("#new_key")
+        await until_shown(pilot, "API key for")
+        await pilot.press("escape")
+
+        await until_gone(pilot, "API key for")
+        assert "k  New key" in shown(app)
+
+
+async def test_only_a_refused_key_can_be_replaced(app: ChatApp, server: FakeOpenAI) -> None:
+    server.replies["/v1/models"] = Reply(401, "<html>Your client does not have permission</html>", "text/html")
+    async with app.run_test(notifications=True) as pilot:
+        await until_shown(pilot, "identity_refused")
+
+        await pilot.press("tab", "k")
+
+        assert "New key" not in shown(app)
+        assert len(app.screen_stack) == 1
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(1, "0:01"), (599, "9:59"), (3600, "1:00:00"), (86_399, "23:59:59")])

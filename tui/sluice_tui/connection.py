@@ -1,7 +1,7 @@
 """Where the answers come from: a server that the user named, or the local function."""
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import urlsplit
@@ -76,12 +76,7 @@ class Connection:
         """The agents on offer, asked for once; none where the server does not list them. Raises ClientError."""
         line = await self.line()
         if self._listed is None:
-            try:
-                self._listed = await line.api.models()
-            except ClientError as error:
-                if error.report.code not in _UNLISTED:
-                    raise
-                self._listed = []
+            self._listed = await _listed(line.api)
         return self._listed
 
     async def capabilities(self) -> Capabilities:
@@ -97,6 +92,16 @@ class Connection:
         self._opening = asyncio.get_running_loop().create_future()
         self._opening.set_result(changed)
         return changed
+
+    async def use_key(self, key: str) -> None:
+        """Show the server this key from now on, if it takes it. Raises ClientError; nothing has changed then."""
+        if not isinstance(self._server, Endpoint):
+            return
+        endpoint = replace(self._server, api_key=key)
+        async with aclosing(Api(endpoint, self._timeouts)) as api:
+            await _listed(api)
+        self._server = endpoint
+        await self.hang_up()
 
     async def aclose(self) -> None:
         """Close what is open, and end the local function."""
@@ -143,6 +148,15 @@ class Connection:
         opening.cancel()
         with suppress(asyncio.CancelledError, ClientError):
             await (await opening).api.aclose()
+
+
+async def _listed(api: Api) -> list[Agent]:
+    try:
+        return await api.models()
+    except ClientError as error:
+        if error.report.code not in _UNLISTED:
+            raise
+        return []
 
 
 def _has_failed(opening: "asyncio.Future[Line]") -> bool:

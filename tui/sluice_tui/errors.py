@@ -36,6 +36,11 @@ class ClientError(Exception):
         self.status: int | None = None
         self.retry_after_seconds: float | None = None
 
+    @property
+    def key_refused(self) -> bool:
+        """Whether another API key may help: not where Cloud Run asks for a Google identity."""
+        return self.status == 401 and self.report.code != "identity_refused"
+
 
 def client_error(code: str, *, correlation_id: str = "", **data: object) -> ClientError:
     """The error of that code, its parts filled from `data`, which may come from anywhere."""

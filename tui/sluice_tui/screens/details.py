@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
+from sluice_tui import clipboard
 from sluice_tui.safety import inert_line
 from sluice_tui.session import MAX_TOKENS, Session, Turn
 
@@ -53,10 +54,10 @@ class DetailsScreen(ModalScreen[None]):
         self._number = min(max(1, self._number + step), len(self._session.turns))
         self._show()
 
-    def action_copy(self) -> None:
+    async def action_copy(self) -> None:
         """Put it on the clipboard, for a report."""
-        self.app.copy_to_clipboard("\n".join(f"{name}: {value}" for name, value in self._known()))
-        self.notify("Details copied.")
+        known = "\n".join(f"{name}: {value}" for name, value in self._known())
+        self.notify(f"Details copied {await clipboard.copy(self.app, known)}.")
 
     def _known(self) -> list[Fact]:
         turn = self._session.turns[self._number - 1]

@@ -15,7 +15,7 @@ from sluice_tui.key_names import KEYS
 _FIXED = (
     ("Up, Down", "recall what was sent"),
     ("Tab", "go to an error, an offer"),
-    ("r, c", "on errors: retry, copy"),
+    ("r, k, c", "on errors: retry, new key, copy"),
     ("y, n", "on offers: yes, no"),
     ("Ctrl+C", "copy; twice: quit"),
     ("Ctrl+P", "all commands, themes"),

@@ -31,9 +31,7 @@ def new_session() -> Session:
 
 
 class Talk:
-    """Runs the turns. `on_line` is told whom each goes to; `on_end` how it ended, with the seconds that the server wants
-    nothing more for.
-    """
+    """Runs the turns. `on_line` is told whom each goes to, `on_end` how it ended and what was wrong."""
 
     def __init__(
         self,
@@ -42,7 +40,7 @@ class Talk:
         shown: ShownTurns,
         records: Records | None,
         on_line: Callable[[Line], None],
-        on_end: Callable[[Turn, float | None], Awaitable[None]],
+        on_end: Callable[[Turn, ClientError | None], Awaitable[None]],
     ) -> None:
         self.session = new_session()
         self.stored = False
@@ -125,7 +123,7 @@ class Talk:
         running.worker = self._screen.run_worker(self._answer(running, left_behind), group="answer")
 
     async def _answer(self, running: Running, left_behind: Unfinished | None) -> None:
-        turn, wait = running.turn, None
+        turn, failure = running.turn, None
         try:
             line = await self._connection.line()
             self._on_line(line)
@@ -143,8 +141,8 @@ class Talk:
             if running.unwanted:
                 return
             turn.fail(error.report, time.monotonic())
-            wait = error.retry_after_seconds
-        await self._end(running, wait)
+            failure = error
+        await self._end(running, failure)
 
     async def _source(self, running: Running, line: Line, left_behind: Unfinished | None) -> AsyncGenerator[Any, None]:
         turn = running.turn
@@ -194,18 +192,18 @@ class Talk:
             conversation_id = self.session.id if self.stored else ""
             self._records.keep(Unfinished(url, agent, turn.stream_id, turn.question, conversation_id, turn.key))
 
-    async def _end(self, running: Running, wait: float | None) -> None:
+    async def _end(self, running: Running, error: ClientError | None) -> None:
         turn = running.turn
         running.widget.end(note_of(turn))
         # An error with nothing before it needs no empty answer above its panel.
         running.widget.display = turn.state is not TurnState.FAILED or bool(turn.text)
         self.running = None
-        await self._settle(turn, wait)
+        await self._settle(turn, error)
 
-    async def _settle(self, turn: Turn, wait: float | None) -> None:
+    async def _settle(self, turn: Turn, error: ClientError | None) -> None:
         if self._records:
             self._records.drop()
-        await self._on_end(turn, wait)
+        await self._on_end(turn, error)
 
 
 def _author(turn: Turn) -> Inert:

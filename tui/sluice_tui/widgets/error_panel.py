@@ -1,4 +1,4 @@
-"""An error in the transcript: what happened, why, what to do; `r` tries again, `c` copies it."""
+"""An error in the transcript: what happened, why, what to do; `r` tries again, `k` takes another key, `c` copies it."""
 
 import math
 import time
@@ -12,21 +12,22 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Button, Static
 
-from sluice_tui.errors import as_text, reference
-from sluice_wire.errors import ErrorReport
+from sluice_tui import clipboard
+from sluice_tui.errors import ClientError, as_text, reference
 
 MAX_WAIT_SECONDS = 7 * 24 * 3600
 
 
 class ErrorPanel(Vertical, can_focus=True):
-    """One failure. `settle` takes the offer to try again away, when the conversation has gone on.
+    """One failure. `settle` takes the offers away, when the conversation has gone on.
 
-    With `wait_seconds` the server takes nothing more for so long: the panel counts them down.
+    Where the server takes nothing more for some time, the panel counts it down; where it refused the key, it takes another.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "retry", "Try again"),
-        Binding("c", "copy", "Copy details"),
+        Binding("k", "new_key", "New key"),
+        Binding("c", "copy", "Copy"),
     ]
 
     @dataclass
@@ -35,9 +36,18 @@ class ErrorPanel(Vertical, can_focus=True):
 
         panel: "ErrorPanel"
 
-    def __init__(self, report: ErrorReport, wait_seconds: float | None = None) -> None:
+    @dataclass
+    class NewKey(Message):
+        """The user has another key."""
+
+        panel: "ErrorPanel"
+
+    def __init__(self, error: ClientError) -> None:
         super().__init__()
-        self.report = report
+        self.report = error.report
+        wait_seconds = error.retry_after_seconds
+        offers = {"retry": "r  Try again", "new_key": "k  New key" if error.key_refused else "", "copy": "c  Copy"}
+        self._offers = {name: label for name, label in offers.items() if label}
         self._free_at = None if wait_seconds is None else time.monotonic() + min(wait_seconds, MAX_WAIT_SECONDS)
         self._wait = Static(markup=False, classes="wait")
         self._settled = False
@@ -51,7 +61,7 @@ class ErrorPanel(Vertical, can_focus=True):
         yield Static(reference(self.report), markup=False, classes="reference")
         with Horizontal(classes="buttons"):
             yield Static("Tab, then", markup=False, classes="hint")
-            for label, name in (("r  Try again", "retry"), ("c  Copy", "copy")):
+            for name, label in self._offers.items():
                 button = Button(label, id=name, compact=True)
                 button.can_focus = False
                 yield button
@@ -73,7 +83,11 @@ class ErrorPanel(Vertical, can_focus=True):
         """Leave it as a record."""
         self._settled = True
         self.can_focus = False
-        self.query(".hint, #retry").set(display=False)
+        self.query(".hint, #retry, #new_key").set(display=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 -- Textual's
+        """A key is asked for only where one was refused."""
+        return action != "new_key" or action in self._offers
 
     @on(Button.Pressed, "#retry")
     def action_retry(self) -> None:
@@ -82,11 +96,16 @@ class ErrorPanel(Vertical, can_focus=True):
             self._settled = True
             self.post_message(self.Retry(self))
 
+    @on(Button.Pressed, "#new_key")
+    def action_new_key(self) -> None:
+        """Ask for another key; the panel stays until there is one."""
+        if not self._settled:
+            self.post_message(self.NewKey(self))
+
     @on(Button.Pressed, "#copy")
-    def action_copy(self) -> None:
+    async def action_copy(self) -> None:
         """Put the error on the clipboard, for a report or a search."""
-        self.app.copy_to_clipboard(as_text(self.report))
-        self.notify("Details copied.")
+        self.notify(f"Details copied {await clipboard.copy(self.app, as_text(self.report))}.")
 
 
 def clock(seconds: int) -> str:
