@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_service.stores.base import MAX_APPEND_BYTES, ConversationStore, Message
+from sluice_service.stores.base import MAX_APPEND_BYTES, MAX_TITLE_CHARACTERS, ConversationStore, Message
 from sluice_wire.errors import SluiceError
 from tests.support.messages import PROPERTY, all_messages, message, new_id, texts
 
@@ -266,8 +266,18 @@ def test_fork_holds_the_messages_up_to_the_chosen_one(store: ConversationStore, 
 
     assert all_messages(store, user, fork.id) == [*stored[:120], message("new")]
     assert all_messages(store, user, conversation_id) == stored
-    assert (fork.title, fork.agent, fork.message_count) == ("Title", "a", 120)
+    assert (fork.title, fork.agent, fork.message_count) == ("Title (2)", "a", 120)
     assert [found.id for found in store.conversations(user, 10).items] == [fork.id, conversation_id]
+
+
+def test_fork_of_a_fork_has_the_next_number(store: ConversationStore, user: str, conversation_id: str) -> None:
+    store.append(user, conversation_id, "a", [message("1")], "x" * MAX_TITLE_CHARACTERS)
+
+    fork = store.fork(user, conversation_id, "1")
+    fork_of_fork = store.fork(user, fork.id, "1")
+
+    cut = "x" * (MAX_TITLE_CHARACTERS - 4)
+    assert [fork.title, fork_of_fork.title] == [f"{cut} (2)", f"{cut} (3)"]
 
 
 def test_fork_at_an_unknown_message_is_not_found(store: ConversationStore, user: str, conversation_id: str) -> None:

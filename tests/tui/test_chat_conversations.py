@@ -174,6 +174,7 @@ async def test_an_edited_question_goes_on_in_a_fork(chat: ChatApp, store: Store)
     forked, before = store.conversations()
     assert store.texts(before["id"])[::2] == ["In short: rivers", "In short: lakes"]
     assert store.texts(forked["id"])[::2] == ["In short: rivers", "In short: seas"]
+    assert [forked["title"], before["title"]] == ["In short: rivers (2)", "In short: rivers"]
 
 
 async def test_a_stopped_question_asked_again_is_stored_once(chat: ChatApp, store: Store) -> None:

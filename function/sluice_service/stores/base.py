@@ -7,6 +7,7 @@ Every method of a store can raise SluiceError: `storage_unavailable` when the st
 what does not exist or belongs to another user, which nobody can tell apart. Nothing else.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -24,6 +25,8 @@ No model reads or writes as much in one message."""
 
 PAGE_CHARACTERS = 750_000
 """The most text in one page of messages, 3 MB at worst; a longer message makes a page of its own."""
+
+MAX_TITLE_CHARACTERS = 200
 
 Item = TypeVar("Item")
 
@@ -164,6 +167,13 @@ def no_such_conversation(conversation_id: str) -> SluiceError:
 def no_such_message(conversation_id: str, message_id: str) -> SluiceError:
     """`not_found`, for a message that the conversation does not hold."""
     return SluiceError("not_found", path=f"message {message_id} of /v1/conversations/{conversation_id}")
+
+
+def title_of_fork(title: str) -> str:
+    """The title with a number that tells the fork from its source: `Tides (2)`, and of that one `Tides (3)`."""
+    numbered = re.fullmatch(r"(.*) \((\d{1,3})\)", title, re.DOTALL)
+    stem, number = (numbered[1], int(numbered[2]) + 1) if numbered else (title, 2)
+    return f"{stem[: MAX_TITLE_CHARACTERS - len(f' ({number})')]} ({number})"
 
 
 def begun(user: str, conversation_id: str, agent: str, title: str | None, now: float) -> Conversation:

@@ -20,6 +20,7 @@ from sluice_service.stores.base import (
     begun,
     no_such_message,
     require_appendable,
+    title_of_fork,
 )
 from sluice_service.stores.firestore_calls import Calls, Firestore, Snapshot
 from sluice_service.stores.firestore_transcript import Numbered, Transcript, characters, put_unless_changed
@@ -153,7 +154,7 @@ class FirestoreStore:
             limit = min(COPIED_AT_ONCE, source.message_count - copied)
             copied = self._firestore.run("fork", partial(_copy, conversation_id, fork_id, copied, limit, read_time))
         now = self._clock()
-        fork = replace(source, id=fork_id, created=now, updated=now)
+        fork = replace(source, id=fork_id, title=title_of_fork(source.title), created=now, updated=now)
 
         def publish(calls: Calls) -> Conversation:
             batch = calls.client.batch()

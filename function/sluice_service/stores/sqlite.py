@@ -21,6 +21,7 @@ from sluice_service.stores.base import (
     no_such_conversation,
     no_such_message,
     require_appendable,
+    title_of_fork,
 )
 from sluice_service.stores.sqlite_connections import Connections
 from sluice_service.stores.texts import original, storable
@@ -156,7 +157,8 @@ class SqliteStore:
             if last is None:
                 raise no_such_message(conversation_id, message_id)
             now, (count,) = self._clock(), last
-            fork = replace(source, id=uuid.uuid4().hex, created=now, updated=now, message_count=count)
+            title = title_of_fork(source.title)
+            fork = replace(source, id=uuid.uuid4().hex, title=title, created=now, updated=now, message_count=count)
             connection.execute(_COPY_MESSAGES, (fork.id, conversation_id, count))
             return _put(connection, fork)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sluice_service.stores.base import MAX_TITLE_CHARACTERS
 from sluice_wire.errors import SluiceError
 
 OURS = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata", "user"})
@@ -110,7 +111,7 @@ class RenameRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    title: Annotated[str, Field(min_length=1, max_length=200)]
+    title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE_CHARACTERS)]
 
 
 class ForkRequest(BaseModel):

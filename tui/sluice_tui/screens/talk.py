@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from sluice_tui.api import Asked
 from sluice_tui.connection import Connection, Line
-from sluice_tui.conversations import Conversations
+from sluice_tui.conversations import Conversations, Summary
 from sluice_tui.errors import ClientError
 from sluice_tui.reconnecting import Connected, answer, rest_of
 from sluice_tui.reopening import last_before, session_of
@@ -95,7 +95,8 @@ class Talk:
         place = self.session.turns.index(turn)
         gone = self.session.turns[place:]
         self.session.turns[place:] = []
-        self.session.id, self.stored = fork or uuid.uuid4().hex, fork is not None
+        self.session.id, self.session.title = (fork.id, fork.title) if fork else (uuid.uuid4().hex, "")
+        self.stored = fork is not None
         await self._shown.cut(gone)
 
     async def stop(self) -> None:
@@ -169,8 +170,8 @@ class Talk:
             return session_of(*await conversations.read(conversation_id))
         return None
 
-    async def _fork(self, turn: Turn) -> str | None:
-        """The id of a new conversation with all that is stored before the turn; None when there is nothing."""
+    async def _fork(self, turn: Turn) -> Summary | None:
+        """A new conversation with all that is stored before the turn; None when there is nothing."""
         conversations = Conversations((await self._connection.line()).api)
         try:
             _, messages = await conversations.read(self.session.id)
@@ -179,7 +180,7 @@ class Talk:
                 return None
             raise
         last = last_before(turn, self.session, messages)
-        return (await conversations.fork(self.session.id, last.id)).id if last else None
+        return await conversations.fork(self.session.id, last.id) if last else None
 
     async def _cancel(self, stream_id: str) -> None:
         with suppress(ClientError):  # where there is no server there is no stream
