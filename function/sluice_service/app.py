@@ -226,13 +226,13 @@ def _provider(name: str, spec: ProviderSpec, settings: Settings) -> Provider | N
     key = _provider_key(name, spec, settings)
     if key is None and spec.api_key_env is not None and spec.auth is None:
         return None
-    # Imported here: the SDK takes longer to import than all the rest, and the demo agent does without.
+    # Imported here: the demo agent does without.
     from sluice_service.providers.openai_api import OpenAIProvider
 
     base_url = settings.openai_base_url if name == "openai" and settings.openai_base_url else spec.base_url
     cut = partial(split, smallest=settings.chunk_size_min, largest=settings.chunk_size_max)
     try:
-        return OpenAIProvider(name=name, base_url=base_url, api_key=key, split=cut)
+        return OpenAIProvider(name=name, base_url=base_url, api_key=key, split=cut, proxies=environment.proxies())
     except ValueError as error:
         raise AgentsError(f"The provider {name} cannot be used: {error}") from error
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.request import getproxies_environment
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -168,6 +169,11 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
 def secret(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
     """The value of a variable that agents.toml names (`api_key_env`); None when it is unset or empty."""
     return environment.get(name) or None
+
+
+def proxies() -> dict[str, str]:
+    """The proxies that the environment names, by the scheme of what is behind them; NO_PROXY as `no`, ALL_PROXY as `all`."""
+    return getproxies_environment()
 
 
 def secret_values(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ piece; pushed, it costs a function call. Parsed by httptools (llhttp).
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import TypeAlias, cast
 
@@ -40,6 +41,20 @@ class Connection(asyncio.Protocol):
     def rest(self) -> None:
         """Expect nothing any more, until asked again."""
         self._reply = None
+
+    async def start_tls(self, tls: ssl.SSLContext, host: str) -> "Connection":
+        """Speak TLS with the host that this has become a tunnel to, once the head of the reply that says so is there.
+
+        Only what is returned is of use then. Raises OSError, also for a wrong certificate, and LostConnection.
+        """
+        if self.closed or self._transport is None or self._reply is None or self._reply.has_body:
+            raise LostConnection("bytes, or the end, came through the tunnel before they were asked for")
+        inner = Connection()
+        transport = await asyncio.get_running_loop().start_tls(self._transport, inner, tls, server_hostname=host)
+        if transport is None:
+            raise LostConnection("the tunnel was closed")
+        inner.connection_made(transport)
+        return inner
 
     def abort(self) -> None:
         """Close at once."""
@@ -95,6 +110,11 @@ class Reply:
         self._complete = False
         self._failure: Exception | None = None
         self._news = asyncio.get_running_loop().create_future()
+
+    @property
+    def has_body(self) -> bool:
+        """Whether some of the body waits to be pushed on."""
+        return bool(self._pieces)
 
     async def head(self) -> None:
         """Wait for the status and the headers. Raises LostConnection."""

@@ -7,14 +7,14 @@ that costs money.
 
 import asyncio
 import contextlib
-import functools
 import json
 import logging
 import ssl
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import chain, islice, repeat
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -24,6 +24,7 @@ from sluice_service.providers.connection import LostConnection, Reply
 from sluice_service.providers.event_stream import EventStream, parse_json
 from sluice_service.providers.failures import Failure, failure_of, refusal_of
 from sluice_service.providers.pool import Origin, Pool
+from sluice_service.providers.proxy import Proxy, proxy_for
 from sluice_wire.chunks import ErrorChunk, InvalidChunk, events_of
 from sluice_wire.decoder import MAX_EVENT_BYTES
 from sluice_wire.errors import SluiceError
@@ -51,7 +52,8 @@ class OpenAIProvider:
 
     An `api_key` that changes with time is a function, which is awaited for each call.
     `split` cuts a text that comes whole. `max_event_bytes` bounds one event of a stream, and a whole reply. Belongs to
-    the event loop of its first call. Raises ValueError for a key or an address that no request could be made with.
+    the event loop of its first call. `proxies` and `trusted`: see `proxy_for` and `Origin.of`. Raises ValueError for a
+    key, an address or a proxy that no request could be made with.
     """
 
     def __init__(
@@ -63,6 +65,8 @@ class OpenAIProvider:
         split: Split,
         max_event_bytes: int = MAX_EVENT_BYTES,
         connect_timeout_seconds: float = 10.0,
+        proxies: Mapping[str, str] = MappingProxyType({}),
+        trusted: ssl.SSLContext | None = None,
     ) -> None:
         if isinstance(api_key, str) and not (api_key.isascii() and api_key.isprintable()):
             raise ValueError(f"the key of the provider {name} holds characters that no header can carry")
@@ -72,8 +76,10 @@ class OpenAIProvider:
         self._key_source = None if isinstance(api_key, str) else api_key
         self._split = split
         self._max_event_bytes = max_event_bytes
-        self._head = _head(url)
-        self._pool = Pool(_origin(url), connect_timeout_seconds)
+        proxy = proxy_for(url, proxies)
+        self._forwarder = proxy if url.scheme == "http" else None
+        self._head = _head(url, self._forwarder)
+        self._pool = Pool(Origin.of(url, proxy, trusted), connect_timeout_seconds)
 
     async def relay(self, call: ModelCall, take: Take) -> None:
         """Make a call: see `Provider.relay`."""
@@ -110,6 +116,8 @@ class OpenAIProvider:
         if is_success and encoding in _PACKED | {""} and media_type in ("text/event-stream", "application/json"):
             return media_type == "text/event-stream"
         start = await _start_of(reply)
+        if reply.status == 407 and self._forwarder is not None:
+            raise self._failed(Failure("upstream_unavailable", self._forwarder.refusal(reply.status)))
         if not is_success:
             raise self._failed(refusal_of(reply.status, reply.headers, start, datetime.now(UTC)))
         said = f"{media_type or 'no content type'} {encoding}: {start.decode('utf-8', 'replace')}"
@@ -178,14 +186,6 @@ class OpenAIProvider:
         return SluiceError(failure.code, retry_after_seconds=failure.retry_after_seconds)
 
 
-@functools.cache
-def _trusted_authorities() -> ssl.SSLContext:
-    # Reading the certificates takes 70 ms: once, at the start, not on the loop that serves every stream.
-    trusted = ssl.create_default_context()
-    trusted.set_alpn_protocols(["http/1.1"])
-    return trusted
-
-
 def _checked_url(name: str, base_url: str) -> SplitResult:
     try:
         url = urlsplit(base_url)
@@ -201,14 +201,10 @@ def _checked_url(name: str, base_url: str) -> SplitResult:
     return url
 
 
-def _origin(url: SplitResult) -> Origin:
-    tls = _trusted_authorities() if url.scheme == "https" else None
-    return Origin(url.hostname or "", url.port or (443 if tls else 80), tls)
-
-
-def _head(url: SplitResult) -> bytes:
+def _head(url: SplitResult, forwarder: Proxy | None) -> bytes:
     """The request's head, as far as it is the same for all (RFC 9112, section 3)."""
-    target = f"{url.path.rstrip('/')}/chat/completions{'?' + url.query if url.query else ''}"
+    path = f"{url.path.rstrip('/')}/chat/completions{'?' + url.query if url.query else ''}"
+    target = path if forwarder is None else f"http://{url.netloc}{path}"
     fields = {
         "Host": url.netloc,
         "User-Agent": f"Sluice/{__version__}",
@@ -216,7 +212,7 @@ def _head(url: SplitResult) -> bytes:
         "Content-Type": "application/json",
     }
     lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), ""]
-    return "\r\n".join(lines).encode("ascii")
+    return "\r\n".join(lines).encode("ascii") + (forwarder.authorization if forwarder else b"")
 
 
 def _body(call: ModelCall) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """Connections to one upstream server, kept for the next call."""
 
 import asyncio
+import functools
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import SplitResult
 
 from sluice_service.providers.connection import Connection, LostConnection, Reply
+from sluice_service.providers.proxy import DEFAULT_PORTS, Proxy
 
 MAX_IDLE = 100
 """How many unused connections are kept."""
@@ -18,11 +21,42 @@ IDLE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the connections lead; `tls` None for plain HTTP."""
+    """Where the connections lead; `tls` None for plain HTTP, `proxy` None where no tunnel is needed."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None
+    proxy: Proxy | None
+
+    @classmethod
+    def of(cls, url: SplitResult, proxy: Proxy | None, trusted: ssl.SSLContext | None) -> "Origin":
+        """Of a server and the proxy on the way there, which serves requests for plain HTTP itself.
+
+        `trusted` None: the authorities that this machine trusts.
+        """
+        if proxy is not None and url.scheme == "http":
+            return cls(proxy.host, proxy.port, (trusted or _authorities()) if proxy.has_tls else None, None)
+        tls = (trusted or _authorities()) if url.scheme == "https" else None
+        return cls(url.hostname or "", url.port or DEFAULT_PORTS[url.scheme], tls, proxy)
+
+    async def connect(self) -> Connection:
+        """Raises OSError and LostConnection."""
+        if self.proxy is not None and self.tls is not None:
+            return await self.proxy.tunnel(self.host, self.port, self.tls)
+        loop = asyncio.get_running_loop()
+        return (await loop.create_connection(Connection, self.host, self.port, ssl=self.tls))[1]
+
+    def __str__(self) -> str:
+        through = f" through the proxy {self.proxy}" if self.proxy else ""
+        return f"{self.host}:{self.port}{through}"
+
+
+@functools.cache
+def _authorities() -> ssl.SSLContext:
+    # Reading the certificates takes 70 ms: once, at the start, not on the loop that serves every stream.
+    trusted = ssl.create_default_context()
+    trusted.set_alpn_protocols(["http/1.1"])
+    return trusted
 
 
 class Pool:
@@ -71,12 +105,10 @@ class Pool:
         self._idle.append((asyncio.get_running_loop().time(), connection))
 
     async def _connected(self) -> Connection:
-        origin, loop = self._origin, asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout_seconds):
-                return (await loop.create_connection(Connection, origin.host, origin.port, ssl=origin.tls))[1]
+                return await self._origin.connect()
         except TimeoutError:
-            said = f"no connection to {origin.host}:{origin.port} within {self._connect_timeout_seconds} s"
-            raise LostConnection(said) from None
+            raise LostConnection(f"no connection to {self._origin} within {self._connect_timeout_seconds} s") from None
         except OSError as error:
-            raise LostConnection(f"no connection to {origin.host}:{origin.port}: {error}") from error
+            raise LostConnection(f"no connection to {self._origin}: {error}") from error

@@ -1,11 +1,12 @@
 """A provider over a real socket, and the upstream at its other end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import pytest
+import uvloop
 
 from sluice_service.chat.chunking import split
 from sluice_service.providers.openai_api import OpenAIProvider
@@ -14,6 +15,11 @@ from tests.support.scripted_upstream import ScriptedUpstream
 KEY = "sk-test-0123456789abcdef"
 
 MakeProvider = Callable[..., OpenAIProvider]
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loop that the pump has."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def make(base_url: str, **more: Any) -> OpenAIProvider:
@@ -60,7 +66,7 @@ class Link:
 def link() -> Iterator[Link]:
     upstream = ScriptedUpstream()
     provider = make(upstream.url)
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         yield Link(runner, upstream, provider)
         runner.run(provider.aclose())
     upstream.close()

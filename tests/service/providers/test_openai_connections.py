@@ -1,7 +1,6 @@
 """What the provider does with its connections: closes them when nobody wants the answer, keeps them when all is read."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,6 +11,7 @@ from sluice_wire.errors import SluiceError
 from sluice_wire.events import Event
 from tests.service.providers.asking import a_call, ask
 from tests.service.providers.conftest import MakeProvider
+from tests.support.keeping_upstream import KeepingUpstream
 from tests.support.scripted_upstream import HANG, STREAM_HEAD, Script, ScriptedUpstream, chunk
 
 
@@ -92,34 +92,6 @@ async def test_many_streams_are_open_at_once(upstream: ScriptedUpstream, provide
     for caller in callers:
         caller.task.cancel()
     await asyncio.gather(*(caller.task for caller in callers), return_exceptions=True)
-
-
-class KeepingUpstream:
-    """Answers any number of requests on a connection, as the real ones do, and counts the connections."""
-
-    def __init__(self, delay_seconds: float) -> None:
-        self.connections = 0
-        self.ended = asyncio.Event()
-        self._delay_seconds = delay_seconds
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        with contextlib.suppress(asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
-                await reader.readexactly(int(length.partition(b":")[2]))
-                await self._answer(writer)
-        self.ended.set()
-        writer.close()
-
-    async def _answer(self, writer: asyncio.StreamWriter) -> None:
-        body = chunk("kept", "stop") + b"data: [DONE]\n\n"
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        writer.write(b"%x\r\n%b\r\n" % (len(body), body))
-        await writer.drain()
-        await asyncio.sleep(self._delay_seconds)
-        writer.write(b"0\r\n\r\n")
 
 
 @pytest.mark.parametrize("delay_seconds", [0, 0.02], ids=["end at once", "end a little later"])
