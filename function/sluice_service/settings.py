@@ -110,7 +110,8 @@ class Settings(BaseModel):
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may call, separated by commas, each like https://example.org; * for any."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """The least severe entries that are written."""
+    """The least severe entries that are written. Those that metrics are made from always are: response_complete,
+    error_occurred, save_failed."""
     log_content: bool = False
     """Write messages and answers into the log. Off: content never reaches it."""
     google_cloud_project: str | None = None

@@ -41,7 +41,7 @@ class Saver:
         await asyncio.wait({task, hurried}, timeout=SAVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         if not task.done():
-            _fail(what, "It was not saved in time; it is being retried.", None)
+            _fail(what, "It was not saved in time; it is being retried.", None, lost=0)
         return task.done() and not task.cancelled() and task.result()
 
     def hurry(self) -> None:
@@ -67,7 +67,8 @@ class Saver:
         for task in list(self._pending):
             task.cancel()
         if self._pending:
-            _fail("Answers", f"{len(self._pending)} could not be saved before the process ended.", None)
+            lost = len(self._pending)
+            _fail("Answers", f"{lost} could not be saved before the process ended.", None, lost=lost)
 
     async def _until_saved(self, call: Callable[[], object], what: str) -> bool:
         loop = asyncio.get_running_loop()
@@ -93,7 +94,8 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, SluiceError) and error.code == "storage_unavailable"
 
 
-def _fail(what: str, why: str, error: Exception | None) -> None:
+def _fail(what: str, why: str, error: Exception | None, *, lost: int = 1) -> None:
     known = error.code if isinstance(error, SluiceError) else "internal_error" if error else "storage_unavailable"
     unexpected = None if isinstance(error, SluiceError) else error
-    entries.write(entries.SAVE_FAILED, f"{what}: {why}", severity=logging.ERROR, error=unexpected, error_type=known)
+    told = {"error_type": known, "lost": lost}
+    entries.write(entries.SAVE_FAILED, f"{what}: {why}", severity=logging.ERROR, error=unexpected, **told)

@@ -14,7 +14,12 @@ SAVE_FAILED = "save_failed"
 
 LOGGER_NAME = "sluice"
 
+COUNTED = frozenset({RESPONSE_COMPLETE, ERROR_OCCURRED, SAVE_FAILED})
+"""What metrics, and so alerts, are made from: written whatever the level is."""
+
 _logger = logging.getLogger(LOGGER_NAME)
+_counted = _logger.getChild("counted")
+_counted.setLevel(logging.INFO)
 
 
 def write(
@@ -26,11 +31,12 @@ def write(
     that is None is left out; `httpRequest` (a mapping as in Cloud Logging's HttpRequest) becomes the entry's own. The
     fields of the current request are added. `error` is written with its traceback. Never raises.
     """
-    if not _logger.isEnabledFor(severity):
+    logger = _counted if event in COUNTED else _logger
+    if not logger.isEnabledFor(severity):
         return
     exc_info = (type(error), error, error.__traceback__) if error is not None else None
     kept = {name: value for name, value in fields.items() if value is not None}
-    _logger.log(severity, "%s", message, exc_info=exc_info, extra={"json_fields": {**kept, "event": event}}, stacklevel=2)
+    logger.log(severity, "%s", message, exc_info=exc_info, extra={"json_fields": {**kept, "event": event}}, stacklevel=2)
 
 
 def is_debug() -> bool:

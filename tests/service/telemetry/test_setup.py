@@ -87,6 +87,13 @@ def test_level_of_the_service_is_that_of_the_libraries_when_it_is_higher() -> No
     assert caught.text == ""
 
 
+@pytest.mark.parametrize("event", ["response_complete", "error_occurred", "save_failed"])
+def test_what_metrics_are_made_from_is_written_whatever_the_level(event: str) -> None:
+    with logged(cloud=True, level="ERROR") as caught:
+        write(event, "hello")
+    assert caught.document["event"] == event
+
+
 def test_gunicorns_own_lines_come_once_and_in_our_form(readable: Logged, capfd: pytest.CaptureFixture[str]) -> None:
     server_log = ServerLogger(gunicorn.config.Config())
     server_log.info("Booting worker")
