@@ -28,7 +28,8 @@ def upstream() -> Iterator[Upstream]:
 def answered(upstream: Upstream, change: Change) -> Report:
     """What the load generator says of one streamed answer whose pieces were changed on the way."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        relay = threading.Thread(target=_relay, args=(server, upstream.port, change))
+        server.settimeout(10)
+        relay = threading.Thread(target=_relay, args=(server, upstream.port, change), daemon=True)
         relay.start()
         report = Load(port=server.getsockname()[1], tokens=TOKENS, rate=500, limit_s=10).report()
         relay.join()

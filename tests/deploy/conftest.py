@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,10 +109,10 @@ def deployment(build: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def driven(tmp_path_factory: pytest.TempPathFactory) -> Driven:
     """The logs of functions on which every error has come about."""
-    with ThreadPoolExecutor(2) as pool:
+    with closing(ScriptedUpstream()) as upstream, closing(ScriptedUpstream()) as neighbours, ThreadPoolExecutor(2) as pool:
         drives = [
-            pool.submit(drive, ScriptedUpstream(), tmp_path_factory.mktemp("driven"))
-            for drive in (drive_all, drive_neighbours)
+            pool.submit(drive_all, upstream, tmp_path_factory.mktemp("driven")),
+            pool.submit(drive_neighbours, neighbours, tmp_path_factory.mktemp("driven")),
         ]
         one, other = (drive.result() for drive in drives)
     return Driven([*one.lines, *other.lines], {**one.requests, **other.requests})

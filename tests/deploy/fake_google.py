@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import zipfile
 from collections.abc import Mapping
@@ -81,8 +82,14 @@ class FakeGoogle:
 
     def runs(self, *command: str | Path, cwd: Path, **more: str) -> "subprocess.CompletedProcess[str]":
         """A command in that environment, whether it fails or not."""
-        environment = self.environment(more)
-        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=SECONDS)
+        told: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, cwd=cwd, env=self.environment(more), start_new_session=True, **told) as process:
+            try:
+                out, err = process.communicate(timeout=SECONDS)
+            finally:
+                if process.poll() is None:  # with what it started, or its gcloud would keep the pipes open
+                    os.killpg(process.pid, signal.SIGKILL)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def _respond(self, request: Request) -> Response:
         body = json.loads(request.data) if request.is_json and request.data else None

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -47,9 +48,13 @@ def counted(name: str, lines: list[str]) -> Counted:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """The log of: 3 streamed and 2 plain answers, 1 stored in time and 1 not, 2 resumes, a reader who left, and refusals."""
-    folder, upstream = tmp_path_factory.mktemp("watched"), ScriptedUpstream()
-    settings = {**environment(upstream, folder), "RESUME_GRACE_SECONDS": "30", "TIMEOUT_SECONDS": "30"}
-    with running_function(settings) as function, function.client() as client:
+    folder = tmp_path_factory.mktemp("watched")
+    more = {"RESUME_GRACE_SECONDS": "30", "TIMEOUT_SECONDS": "30"}
+    with (
+        closing(ScriptedUpstream()) as upstream,
+        running_function(environment(upstream, folder) | more) as function,
+        function.client() as client,
+    ):
         driver = Driver(function, upstream, client, folder, W3C)
         replies = [driver.ask(answer("one", " two", " three")) for _ in range(3)]
         replies += [driver.ask(answer("one", " two", " three"), stream=False) for _ in range(2)]
@@ -63,7 +68,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
         for reply in replies:
             function.wait_for_log(f'"request_id": "{reply.headers["x-request-id"]}".*"event": "response_complete"', 30)
         yield function.log().split("\n")[:-1]
-    upstream.close()
 
 
 def _kept_too_late(driver: Driver) -> httpx.Response:

@@ -125,6 +125,6 @@ def test_what_is_missing_is_said_before_anything_is_made(arguments: list[str], s
     # Without gcloud on the path: none of these may call it.
     environment = {"PATH": "/usr/bin:/bin"}
     command = ["bash", str(ROOT / "deploy" / "setup.sh"), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
 
     assert (done.returncode, words in done.stdout + done.stderr) == (status, True)

@@ -75,7 +75,11 @@ def emulator_jar() -> Path:
     jar = Path(gcloud).resolve().parent.parent / JAR
     if not jar.exists():
         asked = subprocess.run(
-            [gcloud, "info", "--format=value(installation.sdk_root)"], capture_output=True, text=True, check=True
+            [gcloud, "info", "--format=value(installation.sdk_root)"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
         )
         jar = Path(asked.stdout.strip()) / JAR
     if not jar.exists():

@@ -53,7 +53,8 @@ class RunningFunction:
 
     def entries(self) -> list[dict[str, object]]:
         """The log's entries, when the function runs as on Cloud Run."""
-        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        whole = self.log().rpartition("\n")[0]  # the last line may not be written to its end
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def wait_for_log(self, pattern: str, seconds: float = 10, count: int = 1) -> re.Match[str]:
         """The place in the log that matches for the `count`th time, waited for."""

@@ -20,7 +20,7 @@ class PseudoTerminal:
         self._process = process
         self._ours = ours
         self._bytes = b""
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     @property

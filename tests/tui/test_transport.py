@@ -108,6 +108,7 @@ def test_every_kind_of_client_error_has_three_parts() -> None:
 def speaking(words: bytes, *, hold: bool = False) -> Iterator[str]:
     """The address of a server that says this to whoever connects, and hangs up unless it is to hold the line."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
 
         def serve() -> None:
             connection, _ = listener.accept()
@@ -117,7 +118,7 @@ def speaking(words: bytes, *, hold: bool = False) -> Iterator[str]:
                 while hold and connection.recv(65536):
                     pass
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         thread.join(5)
