@@ -54,7 +54,9 @@ def test_where_all_is_well_everything_says_so(service: FakeOpenAI) -> None:
     code, checks = examined(service)
 
     assert code == 0
-    assert {name for name, check in checks.items() if check["status"] == "ok"} == set(checks) - {"streaming"}
+    # An answer without pauses is too quick to judge, but for a machine that makes some.
+    assert {name for name, check in checks.items() if check["status"] == "ok"} >= set(checks) - {"streaming"}
+    assert checks["streaming"]["status"] in ("skip", "ok")
     assert checks.keys() >= {"versions", "settings", "name", "connection", "service", "clock", "key", "streaming", "resume"}
     assert "via: 1.1 google" in checks["service"]["found"]
     assert service.paths[-2:] == ["/streams/s1?starting_after=22", "/streams/s1/cancel"]
