@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import grpc  # type: ignore[import-untyped] # it has no stubs of its own
 import pytest
 from google.cloud.firestore import Client
 from google.cloud.firestore_v1 import types
+from google.cloud.firestore_v1.base_query import FieldFilter
 
 from sluice_service.stores.base import ConversationStore
 from sluice_service.stores.firestore import FirestoreStore
@@ -212,6 +213,27 @@ def test_deletion_that_broke_off_hides_at_once_and_can_be_finished(user: str, co
     assert [list(collection.stream()) for collection in document.collections()] == []
     store.append("somebody else", conversation_id, "a", [message("new")], "t")
     assert all_messages(store, "somebody else", conversation_id) == [message("new")]
+
+
+@pytest.mark.usefixtures("emulator")
+def test_documents_that_somebody_lets_expire_are_read_until_then(user: str, conversation_id: str) -> None:
+    store = FirestoreStore(PROJECT)
+    told = [message("1"), message("2", "x" * 600_000)]
+    store.append(user, conversation_id, "a", told, "t")
+    store.save_progress(user, "a", 0, {})
+    database = Client(project=PROJECT)
+    conversation = database.collection("sluice_conversations").document(f"-{conversation_id}")
+    progress = database.collection("sluice_progress").where(filter=FieldFilter("user", "==", user)).get()
+    inside = [found for collection in conversation.collections() for found in collection.get()]
+
+    for document in (conversation, *(found.reference for found in (*progress, *inside))):
+        document.update({"expires": datetime.now(UTC) + timedelta(days=1)})
+
+    assert all_messages(store, user, conversation_id) == told
+    assert store.progress(user, "a").step == 1
+    store.append(user, conversation_id, "a", [message("3")], None)
+    assert [found.id for found in store.recent(user, conversation_id, 10, 10**6)] == ["1", "2", "3"]
+    assert "expires" in (conversation.get().to_dict() or {})
 
 
 @pytest.mark.usefixtures("emulator")

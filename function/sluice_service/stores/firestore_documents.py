@@ -9,10 +9,10 @@ Only single-field indexes are used, which Firestore makes by itself: the list of
 field `listed`, which holds the user, the time of the last change and the id, in this order.
 """
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +32,7 @@ PIECE_CHARACTERS = 250_000
 LONGEST_READABLE_ID = 1000
 
 CONVERSATION_FIELDS = ("id", "user", "agent", "title", "created", "updated", "message_count")
+MESSAGE_FIELDS = tuple(field.name for field in dataclasses.fields(Message))
 
 
 def document_id(text: str) -> str:
@@ -64,7 +65,7 @@ def listed_first(user: str) -> str:
 def conversation_fields(conversation: Conversation) -> Fields:
     """The document of a conversation."""
     place = listed(conversation.user, conversation.updated, conversation.id)
-    return {**_storable(asdict(conversation)), "listed": place}
+    return {**_storable(dataclasses.asdict(conversation)), "listed": place}
 
 
 def conversation_of(fields: Mapping[str, Any]) -> Conversation:
@@ -77,7 +78,7 @@ def message_fields(sequence: int, message: Message) -> Fields:
     usage = None if message.usage is None else json.dumps(message.usage)
     content = message.content[:PIECE_CHARACTERS]
     count, size = len(list(further_pieces(message))), len(message.content)
-    values = {**asdict(message), "usage": usage, "content": content}
+    values = {**dataclasses.asdict(message), "usage": usage, "content": content}
     return {**_storable(values), "sequence": sequence, "pieces": count, "characters": size}
 
 
@@ -88,10 +89,8 @@ def further_pieces(message: Message) -> Iterator[Any]:
 
 
 def message_of(fields: Mapping[str, Any], pieces: Iterable[Any]) -> Message:
-    """The message in a document, with the further pieces of its content."""
-    values = {name: original(value) for name, value in fields.items()}
-    for name in ("sequence", "pieces", "characters"):
-        del values[name]
+    """The message in a document, with the further pieces of its content. Other fields, of others, are none of it."""
+    values = {name: original(fields[name]) for name in MESSAGE_FIELDS if name in fields}
     usage = values.pop("usage")
     content = "".join([values.pop("content"), *map(original, pieces)])
     return Message(**values, content=content, usage=None if usage is None else json.loads(usage))
@@ -99,7 +98,7 @@ def message_of(fields: Mapping[str, Any], pieces: Iterable[Any]) -> Message:
 
 def progress_fields(user: str, progress: Progress) -> Fields:
     """The document of a user's progress."""
-    return _storable({"user": user, **asdict(progress), "answers": json.dumps(progress.answers)})
+    return _storable({"user": user, **dataclasses.asdict(progress), "answers": json.dumps(progress.answers)})
 
 
 def progress_of(agent: str, fields: Mapping[str, Any] | None) -> Progress:
