@@ -74,7 +74,7 @@ ensure "$databases" "Firestore database" sluice \
     gcloud firestore databases create --database sluice --location "$region" --delete-protection
 
 # Firestore deletes a document when the time in its field `expires` has passed. The function sets none: conversations are
-# kept until their users delete them. Whoever has to limit that sets the field.
+# kept until their users delete them. docs/operations.md, "How long conversations are kept", tells how to limit that.
 expiring=$(gcloud firestore fields ttls list --database sluice --format 'value(name)' |
     sed 's|.*/collectionGroups/\([^/]*\)/fields/|\1.|')
 for group in sluice_conversations messages pieces sluice_progress; do
