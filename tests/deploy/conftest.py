@@ -88,7 +88,7 @@ def given_files(folders: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="session")
 def deployment(build: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Set up, deployed, deployed again with other settings, smoke-tested at a running function, given traffic, watched."""
+    """Set up, deployed, deployed again with other settings, smoke-tested at a running function, given traffic in two stages, watched."""
     for google in new_google(tmp_path_factory.mktemp("deployment")):
         deployment = Deployment(google, build)
         deployment.keep(
@@ -101,6 +101,7 @@ def deployment(build: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) 
             smoke_key = google.secret("sluice-smoke-key")
             deployment.keep("smoke", deployment.step("smoke-test", BUILDS[1], SLUICE_API_KEY=smoke_key))
         google.resources.unknown_metrics = 1
+        deployment.keep("part", deployment.step("traffic", BUILDS[1], _TRAFFIC_PERCENT="5"))
         deployment.keep("traffic", deployment.step("traffic", BUILDS[1]))
         deployment.keep("monitoring", deployment.step("monitoring", BUILDS[1], METRIC_WAIT_SECONDS="0.1"))
         yield deployment

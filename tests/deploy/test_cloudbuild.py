@@ -23,6 +23,11 @@ def environment(service: Any) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in container(service)["env"] if "value" in entry}
 
 
+def shares(service: Any) -> dict[str, int]:
+    """The revisions that have traffic, with their percentages."""
+    return {each["revisionName"]: each["percent"] for each in service["status"]["traffic"] if each.get("percent")}
+
+
 def test_cloud_build_accepts_the_file(google: FakeGoogle, build: dict[str, Any]) -> None:
     done = google.runs("gcloud", "builds", "submit", "--no-source", "--async", "--config", "cloudbuild.yaml", cwd=ROOT)
 
@@ -40,10 +45,9 @@ def test_every_step_of_a_deployment_succeeds_and_google_refuses_nothing(deployme
 
 
 def test_the_first_revision_takes_the_traffic_and_the_next_one_waits(deployment: Deployment) -> None:
-    first, second = (deployment.services[name]["status"]["traffic"] for name in ("first", "second"))
+    second = deployment.services["second"]["status"]["traffic"]
 
-    assert [(each["revisionName"], each.get("percent", 0)) for each in first if each.get("percent")] == [(FIRST, 100)]
-    assert [(each["revisionName"], each.get("percent", 0)) for each in second if each.get("percent")] == [(FIRST, 100)]
+    assert shares(deployment.services["first"]) == shares(deployment.services["second"]) == {FIRST: 100}
     assert [each["revisionName"] for each in second if each.get("tag") == "candidate"] == [SECOND]
     assert "gets the traffic before the smoke test" in deployment.steps["first"].stdout
 
@@ -69,14 +73,13 @@ def test_a_candidate_of_another_build_is_not_tested_in_its_place(deployment: Dep
     assert "another deployment has taken it" in done.stderr
 
 
-def test_traffic_goes_to_the_tested_revision_and_back_with_the_printed_command(deployment: Deployment) -> None:
-    after = deployment.services["traffic"]["status"]["traffic"]
-    (back,) = re.findall(r"(?m)^To go back: (gcloud .*)$", deployment.steps["traffic"].stdout)
+def test_traffic_goes_to_the_tested_revision_in_stages_and_back_with_the_printed_command(deployment: Deployment) -> None:
+    (back,) = re.findall(r"(?m)^To go back: (gcloud .*)$", deployment.steps["part"].stdout)
 
-    assert [each["revisionName"] for each in after if each.get("percent")] == [SECOND]
+    assert shares(deployment.services["part"]) == {FIRST: 95, SECOND: 5}
+    assert shares(deployment.services["traffic"]) == {SECOND: 100}
     assert deployment.google.runs("bash", "-c", back, cwd=ROOT).returncode == 0
-    now = deployment.google.run.services["sluice"]["status"]["traffic"]
-    assert [each["revisionName"] for each in now if each.get("percent")] == [FIRST]
+    assert shares(deployment.google.run.services["sluice"]) == {FIRST: 100}
 
 
 def test_cloud_run_gets_the_service_that_the_function_needs(deployment: Deployment) -> None:
