@@ -11,6 +11,7 @@ from tests.support.scripted_upstream import ScriptedUpstream, answer
 from tests.support.simple_api import agents_file
 
 RARE_KEY, SINGLE_KEY, NEW_KEY = "rare-key-0123456789", "single-key-0123456789", "new-key-0123456789"
+SPENT_KEY = "spent-key-0123456789"
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +50,8 @@ def function(shared_upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPat
     keys = tmp_path_factory.mktemp("keys") / "keys.json"
     rare = key_entry(RARE_KEY, "rare", limits={"messages_per_hour": 1})
     single = key_entry(SINGLE_KEY, "single", limits={"streams": 1})
-    keys.write_text(json.dumps([rare, single, key_entry(NEW_KEY, "new")]))
+    spent = key_entry(SPENT_KEY, "spent", limits={"messages_per_hour": 1})
+    keys.write_text(json.dumps([rare, single, spent, key_entry(NEW_KEY, "new")]))
     environment = {
         "AGENTS_FILE": agents_file(tmp_path_factory.mktemp("agents"), shared_upstream),
         "API_KEYS_FILE": str(keys),

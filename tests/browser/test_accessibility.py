@@ -2,16 +2,18 @@
 
 from typing import Any
 
+import httpx
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.browser.conftest import NEW_KEY
+from tests.browser.conftest import NEW_KEY, SPENT_KEY
 from tests.browser.held import ENDLESS, Held
 from tests.support.chaos_proxy import ChaosProxy
 from tests.support.chromium import Chromium, needs_chromium
 from tests.support.clients import NODE_MODULES, needs_node
 from tests.support.running_function import RunningFunction
 from tests.support.scripted_upstream import CLOSE, STREAM_HEAD, ScriptedUpstream, answer, chunk
+from tests.support.simple_api import ask
 from tests.support.waiting import until
 
 pytestmark = [needs_chromium, pytest.mark.xdist_group("browser"), pytest.mark.timeout(120)]
@@ -124,6 +126,20 @@ def test_axe_finds_nothing_where_something_went_wrong_or_is_asked(
     assert findings(browser) == []
 
 
+@needs_node
+@pytest.mark.usefixtures("upstream")
+@pytest.mark.parametrize("width", [320, 1100])
+def test_axe_finds_nothing_where_a_limit_is_reached(browser: Chromium, function: RunningFunction, width: int) -> None:
+    with httpx.Client(base_url=function.url, headers={"Authorization": f"Bearer {SPENT_KEY}"}) as client:
+        ask(client, "the one message that it may send", stream=False)
+    browser.resize(width, 700)
+    browser.sign_in(function.url, SPENT_KEY)
+    browser.ask("one too many")
+    browser.see('#status[data-state="limited"]')
+    assert findings(browser) == []
+    assert browser.run("return document.documentElement.scrollWidth") == width
+
+
 def tab_to(browser: Chromium, selector: str, key: str = Keys.TAB) -> None:
     """Press Tab until it has the focus; whatever has it on the way shows that it has."""
     state = """
@@ -202,6 +218,9 @@ def test_narrow_screen_has_its_conversations_in_a_drawer(
     assert (browser.focused, browser.see("#menu").get_attribute("aria-expanded")) == ("fresh", "true")
     browser.press(Keys.ESCAPE)
     assert (browser.focused, browser.see("#menu").get_attribute("aria-expanded")) == ("menu", "false")
+    assert not browser.all("#side")
+    browser.click("#menu")
+    browser.click("#send")
     assert not browser.all("#side")
     upstream.script = answer("a " * 400)
     browser.ask("hi")

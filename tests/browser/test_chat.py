@@ -1,6 +1,7 @@
 """What somebody does with the page, from signing in to a dropped connection, in a real browser."""
 
 import secrets
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -101,6 +102,22 @@ def test_dropped_connection_continues_where_it_broke(
         assert browser.answer == "Ebb and flood."
         assert len(upstream.calls) == 1
         assert "The connection was lost. Reconnecting." in browser.announced
+
+
+def test_no_text_is_lost_or_doubled_when_the_connection_breaks_amid_it(
+    browser: Chromium, function: RunningFunction, upstream: ScriptedUpstream
+) -> None:
+    words = [f"word{number} " for number in range(150)]
+    with ChaosProxy(function.port) as proxy:
+        browser.sign_in(proxy.url, function.key)
+        upstream.script = answer(*words, pause=0.02)
+        browser.ask("hi")
+        browser.wait_for_text("article:last-child .body", "word20 ")
+        proxy.cut()
+        browser.see('#status[data-state="reconnecting"]')
+        browser.wait_for_state("final")
+    assert browser.answer == "".join(words).strip()
+    assert len(upstream.calls) == 1
 
 
 def test_answer_goes_on_when_the_page_is_back(
@@ -237,6 +254,9 @@ def test_limit_of_an_hour_is_told_in_minutes(browser: Chromium, function: Runnin
     assert "rate_limited" in browser.text(".failure")
     assert browser.text("[role=timer]")[:25] in ("You can send again in 59:", "You can send again in 60:")
     assert [article.text for article in browser.all('article[data-role="user"] .body')] == ["first", "second"]
+    browser.driver.refresh()
+    browser.wait_for_text("#column", "first")
+    until(lambda: browser.see("#prompt").get_attribute("value") == "second", "the message is there to be sent")
 
 
 def test_onboarding_asks_its_questions_and_shows_how_far_it_is(
@@ -320,6 +340,9 @@ def test_last_fifty_messages_are_shown_and_earlier_ones_on_demand(
         assert browser.text("article .body") == first
     assert len(browser.driver.find_elements(By.TAG_NAME, "article")) == 114
     assert not browser.all("#earlier")
+    browser.ask("and one more")
+    browser.wait_for_state("final")
+    assert len(browser.driver.find_elements(By.TAG_NAME, "article")) == 50
 
 
 def test_view_follows_the_answer_until_somebody_reads_elsewhere(
@@ -342,6 +365,25 @@ def test_view_follows_the_answer_until_somebody_reads_elsewhere(
     browser.click("#newest")
     until(lambda: browser.run(below) < 8, "it is at the end again")
     assert not browser.all("#newest")
+
+
+def test_view_follows_no_more_often_than_ten_times_a_second(
+    browser: Chromium, function: RunningFunction, upstream: ScriptedUpstream
+) -> None:
+    watch = """
+    window.moved = [];
+    const {get, set} = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
+    const note = function (top) { moved.push(performance.now()); set.call(this, top); };
+    Object.defineProperty(document.getElementById("messages"), "scrollTop", {get, set: note});
+    """
+    browser.sign_in(function.url, function.key)
+    browser.run(watch)
+    upstream.script = answer(*["line\n\n"] * 150, pause=0.005)
+    browser.ask("hi")
+    browser.wait_for_state("final")
+    moved = browser.run("return window.moved")
+    assert len(moved) > 2
+    assert all(later - earlier > 95 for earlier, later in pairwise(moved))
 
 
 @pytest.mark.usefixtures("upstream")

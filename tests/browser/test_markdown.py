@@ -53,6 +53,18 @@ RENDERED = {
 }
 MARKS = ["*", "**", "_", "`", "[", "![", "](", ">", "- ", "|", "~~", "<", "\\", "https://", "a*b ", "[a](b ", "# ", "\n1. "]
 
+GROWING = [
+    ("", "- item with `code`\n"),
+    ("", "1. item\n\n"),
+    ("- item\n", "  - inner\n"),
+    ("| a | b |\n| --- | --- |\n", "| 1 | 2 |\n"),
+    ("", "> said\n>\n"),
+    ("```\n", "code\n"),
+    ("- item\n\n  ```\n", "  inner code\n"),
+    ("", "paragraph\n\n"),
+]
+LINES_SHOWN = 200
+
 
 @pytest.fixture(scope="module")
 def page(window: Chromium, function: RunningFunction) -> Iterator[Chromium]:
@@ -78,7 +90,35 @@ def test_markdown_is_rendered(page: Chromium, text: str) -> None:
     assert within.replace(' dir="auto"', "") == RENDERED[text]
 
 
-@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("mark", [*MARKS, f"a{'_' * 39_998}b"], ids=lambda mark: str(mark)[:10])
 def test_no_text_takes_long(page: Chromium, mark: str) -> None:
-    taken = f"const began = performance.now(); {SHOW} return performance.now() - began"
+    """To be shown, and to be read out."""
+    read = """
+    const { Announcer } = await import("/page/announcer.js");
+    const announcer = new Announcer(document.createElement("div"));
+    announcer.hear(text);
+    announcer.end("");
+    """
+    taken = f"const began = performance.now(); {SHOW} {read} return performance.now() - began"
     assert page.run(taken, json.dumps(mark * (40_000 // len(mark))), []) < LONGEST_MS
+
+
+@pytest.mark.parametrize(("begin", "line"), GROWING, ids=[line.strip() for _, line in GROWING])
+def test_what_has_been_drawn_of_a_long_block_is_not_drawn_again(page: Chromium, begin: str, line: str) -> None:
+    """Else an answer that is one list would cost more with each word."""
+    count = """
+    let drawn = 0;
+    const added = (node) => (drawn += 1 + (node.querySelectorAll?.("*").length ?? 0));
+    const look = (changes) => changes.forEach((change) => change.addedNodes.forEach(added));
+    body.replaceChildren();
+    const watching = new MutationObserver(look);
+    watching.observe(body, { childList: true, subtree: true });
+    const again = new GrowingText(body);
+    for (const cut of given[1]) again.show(text.slice(0, cut));
+    look(watching.takeRecords());
+    return drawn;
+    """
+    text = begin + line * LINES_SHOWN
+    cuts = range(len(begin), len(text) + 1, len(line))
+    drawn = page.run(SHOW.replace("given[1]", "[]") + count, json.dumps(text), list(cuts))
+    assert drawn < 8 * LINES_SHOWN

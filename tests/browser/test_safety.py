@@ -58,7 +58,7 @@ MARKUP = {"P", "H3", "HR", "UL", "OL", "LI", "BLOCKQUOTE", "STRONG", "EM", "DEL"
     *("DIV", "SPAN", "BUTTON", "TABLE", "THEAD", "TBODY", "TR", "TH", "TD")
 }
 ATTRIBUTES = {"dir", "class", "href", "title", "target", "rel", "data-level", "tabindex", "role", "aria-label", "start"} | {
-    *("type", "hidden")
+    *("type", "hidden", "data-language")
 }
 FOUND = """
 const found = [...document.querySelectorAll(given[0] + " *")];

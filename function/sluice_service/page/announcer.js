@@ -3,7 +3,7 @@
 const PAUSE_MS = 2_500;
 const KEPT = 4;
 const SENTENCES = /^[^]*(?:[.!?…:]["')\]*_]*\s|[。！？]|\n)/;
-const MARKUP = /[*#`|>~]+|-{3,}|(?<!\w)_+|_+(?!\w)/g;
+const MARKUP = /[*#`|>~]+|-{3,}|(?<!\w)_+|(?<!_)_+(?!\w)/g;
 
 export class Announcer {
 	#heard = "";

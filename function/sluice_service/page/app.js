@@ -6,6 +6,7 @@ import { ui } from "./dom.js";
 
 // In this tab alone, and gone with it.
 const KEY = "sluice.key";
+const REFUSED = "This key is not valid here. Check it for missing characters, or ask for a new one.";
 const opened = () => location.hash.slice(1) || null;
 
 async function begin(key) {
@@ -24,7 +25,7 @@ async function begin(key) {
 
 function enter(failure) {
 	ui.entrance.hidden = false;
-	ui.refused.textContent = failure ? [failure.what, failure.action].join(" ") : "";
+	ui.refused.textContent = failure?.status === 401 ? REFUSED : failure ? `${failure.what} ${failure.action}` : "";
 	ui.key.focus();
 }
 
@@ -60,6 +61,8 @@ function listen(chat) {
 	};
 	ui.list.addEventListener("click", ({ target }) => target.matches("li > :first-child") && drawer(false));
 	ui.menu.onclick = () => drawer(ui.side.dataset.open !== "true");
+	// A handler that returned false would undo the click.
+	document.onclick = ({ target }) => void (target.closest("nav, header, dialog") || drawer(false));
 	ui.leave.onclick = () => {
 		sessionStorage.removeItem(KEY);
 		location.replace(location.pathname);

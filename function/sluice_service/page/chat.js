@@ -10,7 +10,7 @@ import { Turn } from "./turn.js";
 
 const PAGE = 100; // messages
 const MAX_PAGES = 100;
-const BUSY = "One message at a time. Esc stops the answer";
+const BUSY = "One message at a time";
 // Each with what the status says, what the prompt says, and what is announced when it begins.
 const STATES = {
 	ready: ["Ready", "Write a message"],
@@ -55,14 +55,14 @@ export class Chat {
 		this.transcript.show([]);
 		this.#show(this.#turns.has(here) ? "answering" : "ready");
 		try {
-			const messages = id ? await this.#stored(id) : [];
+			const messages = id ? await this.#stored(id).catch((failure) => this.#unsent(failure)) : [];
 			const standing = this.agent.onboarding_steps ? await this.api.onboarding(this.agent.id) : null;
 			if (this.id !== here) return;
 			ui.about.textContent = this.agent.description;
 			this.#guide(standing);
 			this.transcript.show(messages);
 			if (!id && standing?.question) this.transcript.add(this.#message("assistant", standing.question));
-			this.#goOn(messages.at(-1)?.role === "user");
+			this.#goOn(messages);
 		} catch (failure) {
 			if (this.id === here) this.#failed(failure, () => this.open(id));
 		}
@@ -78,7 +78,7 @@ export class Chat {
 		const question = { text, agent: this.agent.id, conversation: this.id, turn: newId(), route: this.streams && route };
 		this.transcript.add(this.#message("user", text));
 		this.transcript.toEnd();
-		history.replaceState(null, "", `#${this.id}`);
+		history.replaceState({ question }, "", `#${this.id}`);
 		this.list.mark(this.id);
 		this.#ask(question);
 		return true;
@@ -128,7 +128,7 @@ export class Chat {
 				// Where that fails, it is there when the list is loaded next.
 				this.list.refresh(question.conversation).catch(() => {});
 				if (!here()) return;
-				history.replaceState(null, "");
+				history.replaceState(state === "failed" ? { question, ended: true } : null, "");
 				this.announcer.end(words);
 				if (told?.total) this.#guide(told);
 				if (document.activeElement === ui.stop) ui.prompt.focus();
@@ -156,11 +156,20 @@ export class Chat {
 	}
 
 	/** The answer that is still being written: here, or on the server since before the page was loaded again. */
-	#goOn(unanswered) {
+	#goOn(messages) {
 		const running = this.#turns.get(this.id);
-		const { question, address } = history.state ?? {};
-		if (running) this.transcript.add(running.answer);
-		else if (unanswered && question?.conversation === this.id) this.#ask(question, address);
+		const { question, address, ended } = history.state ?? {};
+		if (running) return this.transcript.add(running.answer);
+		if (question?.conversation !== this.id) return;
+		const kept = messages.findLast(({ role }) => role === "user")?.text === question.text;
+		if (!kept) ui.prompt.value ||= question.text;
+		else if (!ended && messages.at(-1).role === "user") this.#ask(question, address);
+	}
+
+	/** What there is of a conversation whose first question has not come to the server: it goes back into the prompt. */
+	#unsent(failure) {
+		if (failure.code !== "not_found" || history.state?.question?.conversation !== this.id) throw failure;
+		return [];
 	}
 
 	async #stored(id) {

@@ -33,16 +33,50 @@ export class GrowingText {
 	show(text) {
 		const lines = text.slice(this.#settled).split("\n");
 		const found = [...blocks(lines)];
-		for (const element of this.#open) element.remove();
-		this.element.append(...found.map((block) => block.element));
+		redraw(this.element, this.#open, found);
 		// A block ends where the next one begins, which takes up to two whole lines to tell.
-		const from = found.findLast((block) => block.at + 2 < lines.length)?.at ?? 0;
-		this.#open = found.filter((block) => block.at >= from).map((block) => block.element);
+		const from = found.findLast((each) => each.at + 2 < lines.length)?.at ?? 0;
+		this.#open = found.filter((each) => each.at >= from);
 		this.#settled += lines.slice(0, from).reduce((sum, line) => sum + line.length + 1, 0);
 	}
 }
 
-/** Every block: the line at which it begins, and its element. */
+/** What a block is, with the `text`, the `code` or the `children` in it. */
+const block = (tag, properties, content) => ({ tag, properties, kind: tag + Object.values(properties), ...content });
+const AUTO = { dir: "auto" };
+
+/** Make the last elements of a parent, which are those of the blocks `before`, those of `after`: what is the same stays. */
+function redraw(parent, before, after) {
+	after.forEach((each, index) => {
+		const old = before[index];
+		if (!old) parent.append(drawn(each));
+		else if (old.kind !== each.kind || old.text !== each.text) old.element.replaceWith(drawn(each));
+		else grown(old, each);
+	});
+	for (const { element } of before.slice(after.length)) element.remove();
+}
+
+/** What has grown inside a block grows in its element. */
+function grown(old, block) {
+	block.element = old.element;
+	if (block.children) redraw(block.element, old.children, block.children);
+	if (block.code !== old.code) block.element.querySelector("code").textContent = block.code;
+}
+
+function drawn(block) {
+	const { tag, properties, text, code, children } = block;
+	const content = code !== undefined ? listing(code, properties["data-language"]) : (children?.map(drawn) ?? inline(text));
+	return (block.element = make(tag, properties, ...content));
+}
+
+function listing(code, language) {
+	const words = make("code", {}, code);
+	const copy = make("button", { textContent: "Copy", ariaLabel: "Copy code", hidden: !navigator.clipboard });
+	copy.onclick = () => navigator.clipboard.writeText(words.textContent).then(() => (copy.textContent = "Copied"));
+	return [make("div", {}, make("span", {}, language), copy), make("pre", { tabIndex: 0 }, words)];
+}
+
+/** Every block, with the line at which it begins. */
 function* blocks(lines, depth = 0) {
 	for (let at = 0; at < lines.length; ) {
 		if (!lines[at].trim()) {
@@ -50,14 +84,13 @@ function* blocks(lines, depth = 0) {
 			continue;
 		}
 		const read = (depth < MAX_DEPTH && kindAt(lines, at)) || paragraph;
-		const [next, element] = read(lines, at, depth);
-		yield { at, element };
+		const [next, found] = read(lines, at, depth);
+		yield { ...found, at };
 		at = next;
 	}
 }
 
-const nested = (lines, depth) => Array.from(blocks(lines, depth + 1), (block) => block.element);
-const block = (tag, ...children) => make(tag, { dir: "auto" }, ...children);
+const nested = (lines, depth) => [...blocks(lines, depth + 1)];
 
 const FENCE = /^ {0,3}(`{3,}(?=[^`]*$)|~{3,})\s*([^\s`]*)/;
 const HEADING = /^ {0,3}(#{1,6})(?:\s+(.*?))?(?:\s+#+)?\s*$/;
@@ -69,7 +102,7 @@ const DELIMITER = /^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$/;
 const isTable = (lines, at) =>
 	lines[at].includes("|") && DELIMITER.test(lines[at + 1] ?? "") && cells(lines[at]).length === cells(lines[at + 1]).length;
 
-/** What reads the block at a line; each returns the line behind it, and its element. Undefined for a paragraph's line. */
+/** What reads the block at a line; each returns the line behind it, and the block. Undefined for a paragraph's line. */
 const kindAt = (lines, at) =>
 	[[FENCE, fence], [HEADING, heading], [RULE, rule], [QUOTE, quote], [ITEM, list]].find(([form]) => form.test(lines[at]))?.[1] ??
 	(isTable(lines, at) ? table : undefined);
@@ -81,42 +114,36 @@ function fence(lines, at) {
 	let end = at + 1;
 	while (end < lines.length && !closes(lines[end])) end++;
 	const code = lines.slice(at + 1, end).map((line) => line.slice(Math.min(indent, line.search(/\S|$/)))).join("\n");
-	const copy = make("button", { textContent: "Copy", ariaLabel: "Copy code", hidden: !navigator.clipboard });
-	copy.onclick = () => navigator.clipboard.writeText(code).then(() => (copy.textContent = "Copied"));
-	const text = make("pre", { tabIndex: 0 }, make("code", {}, code));
-	return [end + 1, make("div", { className: "code" }, make("div", {}, make("span", {}, language), copy), text)];
+	return [end + 1, block("div", { className: "code", "data-language": language }, { code })];
 }
 
 function heading(lines, at) {
 	const [, marks, text = ""] = HEADING.exec(lines[at]);
-	const element = block("h3", ...inline(text));
-	element.dataset.level = marks.length;
-	return [at + 1, element];
+	return [at + 1, block("h3", { ...AUTO, "data-level": marks.length }, { text })];
 }
 
-const rule = (lines, at) => [at + 1, make("hr")];
+const rule = (lines, at) => [at + 1, block("hr", {}, { children: [] })];
 
 function quote(lines, at, depth) {
 	let end = at;
 	while (end < lines.length && QUOTE.test(lines[end])) end++;
-	return [end, block("blockquote", ...nested(lines.slice(at, end).map((line) => line.replace(QUOTE, "")), depth))];
+	const children = nested(lines.slice(at, end).map((line) => line.replace(QUOTE, "")), depth);
+	return [end, block("blockquote", AUTO, { children })];
 }
 
 function list(lines, at, depth) {
 	const kind = (line) => ITEM.exec(line)?.[1].at(-1);
 	const first = kind(lines[at]);
 	const number = parseInt(lines[at], 10);
-	const items = [];
+	const children = [];
 	while (at < lines.length && kind(lines[at]) === first && kindAt(lines, at) === list) {
 		const end = itemEnd(lines, at);
 		const width = ITEM.exec(lines[at])[0].length;
 		const rest = lines.slice(at + 1, end).map((line) => line.slice(Math.min(width, line.search(/\S|$/))));
-		items.push(make("li", {}, ...nested([lines[at].slice(width), ...rest], depth)));
+		children.push(block("li", {}, { children: nested([lines[at].slice(width), ...rest], depth) }));
 		at = end;
 	}
-	const element = block(number >= 0 ? "ol" : "ul", ...items);
-	if (number >= 0) element.start = number;
-	return [at, element];
+	return [at, number >= 0 ? block("ol", { ...AUTO, start: number }, { children }) : block("ul", AUTO, { children })];
 }
 
 /** Behind a list's item, and behind the blank lines before another one: its lines are indented, or go on with its text. */
@@ -136,13 +163,14 @@ function table(lines, at) {
 	const width = cells(lines[at]).length;
 	const row = (line, tag) => {
 		const texts = [...cells(line), ...Array(width).fill("")].slice(0, width);
-		return make("tr", {}, ...texts.map((text) => block(tag, ...inline(text))));
+		return block("tr", {}, { children: texts.map((text) => block(tag, AUTO, { text })) });
 	};
 	let end = at + 2;
 	while (end < lines.length && lines[end].includes("|")) end++;
-	const body = lines.slice(at + 2, end).map((line) => row(line, "td"));
-	const whole = make("table", {}, make("thead", {}, row(lines[at], "th")), make("tbody", {}, ...body));
-	return [end, make("div", { className: "wide", tabIndex: 0, role: "group", ariaLabel: "Table" }, whole)];
+	const head = block("thead", {}, { children: [row(lines[at], "th")] });
+	const body = block("tbody", {}, { children: lines.slice(at + 2, end).map((line) => row(line, "td")) });
+	const whole = block("table", {}, { children: [head, body] });
+	return [end, block("div", { className: "wide", tabIndex: 0, role: "group", ariaLabel: "Table" }, { children: [whole] })];
 }
 
 const cells = (line) => line.trim().replace(/^\||(?<!\\)\|$/g, "").split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
@@ -150,7 +178,7 @@ const cells = (line) => line.trim().replace(/^\||(?<!\\)\|$/g, "").split(/(?<!\\
 function paragraph(lines, at) {
 	let end = at + 1;
 	while (end < lines.length && lines[end].trim() && !kindAt(lines, end)) end++;
-	return [end, block("p", ...inline(lines.slice(at, end).join("\n").trim()))];
+	return [end, block("p", AUTO, { text: lines.slice(at, end).join("\n").trim() })];
 }
 
 /** Text with its spans, as nodes. */

@@ -35,7 +35,7 @@ export class Transcript {
 		message.drawn = () => this.#follow();
 		this.#all.push(message);
 		ui.column.append(message.element);
-		if (this.#follows && ui.column.childElementCount > SHOWN) {
+		while (this.#follows && ui.column.childElementCount > SHOWN) {
 			ui.column.firstChild.remove();
 			this.#first++;
 		}

@@ -43,12 +43,19 @@ CONTENT_TYPES = {
 INDEX = "index.html"
 
 _UNSENT = {
-    ".html": re.compile(rb"^\s+", re.MULTILINE),
-    ".css": re.compile(rb"(?<=[{};:,])\s+|\s+(?=[{}])"),
-    ".js": re.compile(rb"^\s*(?://|/?\*).*\n|^\s+", re.MULTILINE),
-    ".svg": re.compile(rb"^\s+", re.MULTILINE),
+    ".html": [re.compile(rb"^\s+", re.MULTILINE)],
+    ".css": [re.compile(rb"(?<=[{};:,])\s+|\s+(?=[{}])")],
+    ".js": [
+        re.compile(rb"^\s*(?://|/?\*).*\n|^\s+", re.MULTILINE),
+        re.compile(rb"(?<=[{;,(\[])\n| ([=&|]{1,3}>?) |(?<=\)) (?=\{)"),
+    ],
+    ".svg": [re.compile(rb"^\s+", re.MULTILINE)],
 }
-"""Whole lines of comment, and white space: a sixth less to send, and nothing that a browser needs."""
+"""Whole lines of comment, and white space that no browser needs: a sixth less to send. What is in a group stays.
+
+Of a script: the end of a line where no statement ends without its semicolon, and the space beside an operator. So no text in
+a script may have such an operator between spaces, or span lines.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +91,7 @@ def _address(path: Path) -> str:
 
 
 def _read(path: Path) -> _File:
-    body = _UNSENT[path.suffix].sub(b"", path.read_bytes())
+    body = path.read_bytes()
+    for unsent in _UNSENT[path.suffix]:
+        body = unsent.sub(lambda found: b"".join(found.groups(b"")), body)
     return _File(body, CONTENT_TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:32])
