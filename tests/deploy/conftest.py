@@ -88,7 +88,7 @@ def given_files(folders: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="session")
 def deployment(build: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Set up, deployed, deployed again with other settings, smoke-tested at a running function, given traffic in two stages, watched."""
+    """Set up, deployed, deployed again with other settings, smoke-tested, given traffic in two stages, watched."""
     for google in new_google(tmp_path_factory.mktemp("deployment")):
         deployment = Deployment(google, build)
         deployment.keep(
