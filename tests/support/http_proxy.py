@@ -32,7 +32,7 @@ class HttpProxy:
             yield self
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             self.heads.append(head)
             self.asked.set()
@@ -44,7 +44,6 @@ class HttpProxy:
                     pass
             else:
                 await self._join(reader, writer, b"" if is_connect else head)
-        writer.close()
         self.ended.set()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
@@ -54,7 +53,6 @@ class HttpProxy:
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.closing(writer), contextlib.suppress(OSError):
         while data := await reader.read(65536):
             writer.write(data)
-    writer.close()

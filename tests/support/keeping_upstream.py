@@ -2,35 +2,51 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Sequence
+from ssl import SSLContext
 
 from tests.support.scripted_upstream import chunk
 
+BODY = chunk("kept", "stop") + b"data: [DONE]\n\n"
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+CHUNKED = (HEAD + b"transfer-encoding: chunked\r\n\r\n", b"%x\r\n%b\r\n" % (len(BODY), BODY), 0.0, b"0\r\n\r\n")
+AT_ONCE = (HEAD + b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY),)
+
 
 class KeepingUpstream:
-    """Answers any number of requests on a connection, and counts the connections. `ended` when one has ended."""
+    """Answers each request on a connection with `reply`: bytes to send and seconds to wait.
 
-    def __init__(self, delay_seconds: float = 0) -> None:
+    It counts the connections; `ended` when one has ended.
+    """
+
+    def __init__(self, reply: Sequence[bytes | float] = CHUNKED) -> None:
         self.connections = 0
         self.heads: list[bytes] = []
         self.ended = asyncio.Event()
-        self._delay_seconds = delay_seconds
+        self._reply = reply
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    @contextlib.asynccontextmanager
+    async def listening(self, tls: SSLContext | None = None) -> AsyncIterator[int]:
+        """Its port on loopback."""
+        async with await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls) as server:
+            yield server.sockets[0].getsockname()[1]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.heads.append(head)
                 length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
                 await reader.readexactly(int(length.partition(b":")[2]))
-                await self._answer(writer)
+                for step in self._reply:
+                    await self._perform(step, writer)
         self.ended.set()
-        writer.close()
 
-    async def _answer(self, writer: asyncio.StreamWriter) -> None:
-        body = chunk("kept", "stop") + b"data: [DONE]\n\n"
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        writer.write(b"%x\r\n%b\r\n" % (len(body), body))
-        await writer.drain()
-        await asyncio.sleep(self._delay_seconds)
-        writer.write(b"0\r\n\r\n")
+    @staticmethod
+    async def _perform(step: bytes | float, writer: asyncio.StreamWriter) -> None:
+        if isinstance(step, bytes):
+            writer.write(step)
+            await writer.drain()
+        else:
+            await asyncio.sleep(step)

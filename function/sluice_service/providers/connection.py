@@ -34,13 +34,16 @@ class Connection(asyncio.Protocol):
     def ask(self, request: bytes) -> "Reply":
         """Send a request; what comes of it. The reply before must have been read to its end."""
         self._reply = Reply(self)
-        if self._transport is not None:
+        if self._transport is None or self.closed:
+            self._reply.lose(None)
+        else:
             self._transport.write(request)
         return self._reply
 
     def rest(self) -> None:
-        """Expect nothing any more, until asked again."""
+        """Expect nothing any more, until asked again; a reply that nobody took may have paused it."""
         self._reply = None
+        self.resume()
 
     async def start_tls(self, tls: ssl.SSLContext, host: str) -> "Connection":
         """Speak TLS with the host that this has become a tunnel to, once the head of the reply that says so is there.
@@ -107,7 +110,8 @@ class Reply:
         self._bodyless_bytes = 0
         self._pieces: list[bytes] = []
         self._sink: Sink | None = None
-        self._complete = False
+        self._ended = False
+        self._complete = False  # ended, and what takes the body has not failed on the last of it
         self._failure: Exception | None = None
         self._news = asyncio.get_running_loop().create_future()
 
@@ -148,6 +152,9 @@ class Reply:
             self._bodyless_bytes += len(data)
             if self._bodyless_bytes > MAX_BODYLESS_BYTES:
                 self._fail(LostConnection(f"more than {MAX_BODYLESS_BYTES} bytes without a body"))
+        if self._ended:
+            self._complete = True
+            self._tell()
         return self._failure is None
 
     def lose(self, error: Exception | None) -> None:
@@ -161,6 +168,11 @@ class Reply:
             self._fail(LostConnection(f"the connection was lost: {error or 'closed by the server'}"))
         else:
             self._fail(error)  # our own: what took the body has failed, not the connection
+
+    def on_message_begin(self) -> None:
+        """Called by the parser; what follows a reply that has ended belongs to no request, and is no part of it."""
+        if self._ended:
+            raise LostConnection("bytes after the reply")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser; trailers are of no use here."""
@@ -183,9 +195,8 @@ class Reply:
     def on_message_complete(self) -> None:
         """Called by the parser."""
         if self.status:
-            self._complete = True
+            self._ended = True
             self.reusable = self._parser.should_keep_alive()  # asked now: the parser forgets
-            self._tell()
 
     def _push(self) -> None:
         if self._sink is None:

@@ -235,7 +235,7 @@ def _unpacking(encoding: str, feed: Callable[[bytes], bool]) -> Callable[[bytes]
     inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib: it looks
 
     def unpack(data: bytes) -> bool:
-        while data:
+        while data and not inflate.eof:  # zlib would gather all that follows the end
             if feed(inflate.decompress(data, _INFLATED_BYTES)):
                 return True
             data = inflate.unconsumed_tail

@@ -11,7 +11,7 @@ from sluice_wire.errors import SluiceError
 from sluice_wire.events import Event
 from tests.service.providers.asking import a_call, ask
 from tests.service.providers.conftest import MakeProvider
-from tests.support.keeping_upstream import KeepingUpstream
+from tests.support.keeping_upstream import AT_ONCE, CHUNKED, KeepingUpstream
 from tests.support.scripted_upstream import HANG, STREAM_HEAD, Script, ScriptedUpstream, chunk
 
 
@@ -64,10 +64,12 @@ async def test_cancelling_closes_the_upstream_connection(
 
 
 @pytest.mark.parametrize("error", [SluiceError("output_too_large", limit_bytes=1), ValueError("mine")], ids=["known", "bug"])
+@pytest.mark.parametrize("length", [10_000, len(chunk("so far"))], ids=["inside the body", "at its end"])
 async def test_error_of_whoever_takes_closes_the_connection_and_is_not_taken_for_one_of_upstream(
-    upstream: ScriptedUpstream, provider: OpenAIProvider, error: Exception
+    upstream: ScriptedUpstream, provider: OpenAIProvider, error: Exception, length: int
 ) -> None:
-    upstream.script = [STREAM_HEAD, chunk("so far"), HANG]
+    head = STREAM_HEAD.replace(b"connection: close", b"content-length: %d\r\nconnection: close" % length)
+    upstream.script = [head, 0.02, chunk("so far"), HANG]
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
 
     def fail(batch: Sequence[Event]) -> None:
@@ -94,13 +96,15 @@ async def test_many_streams_are_open_at_once(upstream: ScriptedUpstream, provide
     await asyncio.gather(*(caller.task for caller in callers), return_exceptions=True)
 
 
-@pytest.mark.parametrize("delay_seconds", [0, 0.02], ids=["end at once", "end a little later"])
+@pytest.mark.parametrize(
+    "reply", [CHUNKED, (*CHUNKED[:2], 0.02, CHUNKED[3]), AT_ONCE], ids=["end at once", "end a little later", "one piece"]
+)
 async def test_connection_is_used_again_and_closed_with_the_provider(
-    make_provider: MakeProvider, delay_seconds: float
+    make_provider: MakeProvider, reply: Sequence[bytes | float]
 ) -> None:
-    upstream = KeepingUpstream(delay_seconds)
-    async with await asyncio.start_server(upstream.serve, "127.0.0.1", 0) as server:
-        provider = make_provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+    upstream = KeepingUpstream(reply)
+    async with upstream.listening() as port:
+        provider = make_provider(f"http://127.0.0.1:{port}/v1")
 
         told = [await ask(provider) for _ in range(3)]
 
@@ -108,6 +112,59 @@ async def test_connection_is_used_again_and_closed_with_the_provider(
         assert upstream.connections == 1
         await provider.aclose()
         await asyncio.wait_for(upstream.ended.wait(), 1)
+
+
+async def test_connection_whose_reply_nobody_took_serves_the_next_call(make_provider: MakeProvider) -> None:
+    upstream = KeepingUpstream(AT_ONCE)
+
+    def refuse(_: Sequence[Event]) -> None:
+        raise SluiceError("output_too_large", limit_bytes=1)
+
+    async with upstream.listening() as port:
+        provider = make_provider(f"http://127.0.0.1:{port}/v1")
+        with pytest.raises(SluiceError):
+            await provider.relay(a_call(), refuse)
+
+        told = await asyncio.wait_for(ask(provider), 5)
+
+        assert (told.text, upstream.connections) == ("kept", 1)
+
+
+@pytest.mark.parametrize("pause", [(), (0.02,)], ids=["with it", "later"])
+async def test_reply_that_nobody_asked_for_is_part_of_no_answer(
+    make_provider: MakeProvider, pause: tuple[float, ...]
+) -> None:
+    forged = AT_ONCE[0].replace(b"kept", b"evil")
+    upstream = KeepingUpstream((*AT_ONCE, *pause, forged) if pause else (AT_ONCE[0] + forged,))
+    async with upstream.listening() as port:
+        provider = make_provider(f"http://127.0.0.1:{port}/v1")
+
+        first = await ask(provider)
+        await asyncio.wait_for(upstream.ended.wait(), 5)
+        second = await ask(provider)
+
+        assert (first.text, second.text, upstream.connections) == ("kept", "kept", 2)
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        ((b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\ncontent-type: text/html\r\n\r\n", *CHUNKED), None),
+        ((b"HTTP/1.1 204 No Content\r\n\r\n",), "upstream_invalid_response"),
+    ],
+    ids=["interim replies", "no body"],
+)
+async def test_replies_without_a_body_leave_the_connection_in_step(
+    make_provider: MakeProvider, reply: Sequence[bytes | float], code: str | None
+) -> None:
+    upstream = KeepingUpstream(reply)
+    async with upstream.listening() as port:
+        provider = make_provider(f"http://127.0.0.1:{port}/v1")
+
+        told = [await ask(provider) for _ in range(2)]
+
+        assert [one.code for one in told] == [code, code]
+        assert upstream.connections == 1
 
 
 async def test_end_of_the_body_is_not_waited_for_after_done(upstream: ScriptedUpstream, provider: OpenAIProvider) -> None:

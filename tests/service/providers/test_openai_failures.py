@@ -3,6 +3,7 @@
 import gzip
 import logging
 import socket
+import tracemalloc
 import zlib
 
 import pytest
@@ -140,6 +141,22 @@ async def test_compressed_stream_that_turns_to_garbage_is_invalid(
     upstream.script = [head, packed[:-9], b"\xff" * 40, CLOSE]
 
     assert (await ask(provider)).code == "upstream_invalid_response"
+
+
+async def test_what_follows_the_end_of_a_compressed_answer_is_not_kept(
+    upstream: ScriptedUpstream, provider: OpenAIProvider
+) -> None:
+    packed = gzip.compress(chunk("all", "stop"))
+    upstream.script = [STREAM_HEAD.replace(b"connection", b"content-encoding: gzip\r\nconnection"), packed]
+    upstream.script += [bytes(65_536)] * 64 + [CLOSE]
+    tracemalloc.start()
+
+    told = await ask(provider)
+
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (told.text, told.error) == ("all", None)
+    assert peak_bytes < 3_000_000
 
 
 @pytest.mark.parametrize("header", ["Retry-After: 7", "retry-after-ms: 7000"])

@@ -1,10 +1,8 @@
 """The way to upstream through an HTTP proxy."""
 
 import asyncio
-import contextlib
 import ssl
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,12 +27,6 @@ def tls(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return contexts(tmp_path, "upstream.test", "localhost")
 
 
-@contextlib.asynccontextmanager
-async def serving(upstream: KeepingUpstream, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    async with await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=tls) as server:
-        yield server.sockets[0].getsockname()[1]
-
-
 def address(proxy: HttpProxy, scheme: str = "http") -> str:
     return f"{scheme}://me:p%40ss%2Fword@localhost:{proxy.port}"
 
@@ -44,7 +36,7 @@ async def test_tls_goes_through_a_tunnel_that_is_used_again(
     make_provider: MakeProvider, tls: tuple[ssl.SSLContext, ssl.SSLContext], scheme: str
 ) -> None:
     upstream = KeepingUpstream()
-    async with serving(upstream, tls[0]) as port, HttpProxy(port).listening(tls[0] if scheme == "https" else None) as proxy:
+    async with upstream.listening(tls[0]) as port, HttpProxy(port).listening(tls[0] if scheme == "https" else None) as proxy:
         provider = make_provider("https://upstream.test/v1", proxies={"https": address(proxy, scheme)}, trusted=tls[1])
 
         told = [await ask(provider) for _ in range(3)]
@@ -61,7 +53,7 @@ async def test_tls_goes_through_a_tunnel_that_is_used_again(
 
 async def test_plain_http_is_asked_of_the_proxy_by_the_whole_address(make_provider: MakeProvider) -> None:
     upstream = KeepingUpstream()
-    async with serving(upstream) as port, HttpProxy(port).listening() as proxy:
+    async with upstream.listening() as port, HttpProxy(port).listening() as proxy:
         provider = make_provider("http://upstream.test:81/v1", proxies={"http": address(proxy)})
 
         told = [await ask(provider) for _ in range(2)]
@@ -77,7 +69,7 @@ async def test_certificate_of_another_host_is_refused(
     make_provider: MakeProvider, tls: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     upstream = KeepingUpstream()
-    async with serving(upstream, tls[0]) as port, HttpProxy(port).listening() as proxy:
+    async with upstream.listening(tls[0]) as port, HttpProxy(port).listening() as proxy:
         provider = make_provider("https://other.test/v1", proxies={"all": address(proxy)}, trusted=tls[1])
 
         assert (await ask(provider)).code == "upstream_unavailable"
