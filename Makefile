@@ -78,8 +78,9 @@ generated: $(READY) ## Write .env.example and the tables in README.md and docs/ 
 	@$(RUN)/python tools/generate_settings_docs.py
 	@$(RUN)/python tools/generate_capacity.py
 
-screenshots: $(READY) ## Take the pictures of the terminal in docs/images anew
+screenshots: $(READY) ## Take the pictures of the terminal and of the page in docs/images anew; the latter needs Chromium
 	@$(RUN)/python tools/take_screenshots.py
+	@$(RUN)/python -m tests.browser.screenshots
 
 clean: ## Remove the virtual environment and everything else that was made
 	@rm -rf $(VENV) $(CLIENTS_VENV) $(CLIENTS)/node_modules build bench/build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -240,6 +240,21 @@ def test_focus_stays_where_it_is_when_text_arrives(
     assert browser.focused == "agent"
 
 
+def test_focus_stays_in_the_list_when_the_list_changes(
+    browser: Chromium, function: RunningFunction, upstream: ScriptedUpstream
+) -> None:
+    browser.sign_in(function.url, function.key)
+    held = Held(upstream)
+    browser.ask("a question that is listed while it is answered")
+    browser.wait_for_text("#list [aria-current]", "a question that is listed")
+    browser.wait_for_state("streaming")
+    browser.run("document.querySelector('#list [aria-current] + button').focus(); window.before = document.activeElement")
+    held.go_on.set()
+    browser.wait_for_state("final")
+    until(lambda: browser.run("return !before.isConnected"), "the list has changed")
+    assert browser.run("return document.activeElement.ariaLabel") == "Rename a question that is listed while it is answered"
+
+
 def test_answer_is_read_out_in_sentences_each_once(
     browser: Chromium, function: RunningFunction, upstream: ScriptedUpstream
 ) -> None:

@@ -112,10 +112,14 @@ export class Chat {
 			this.#ask(question);
 			ui.prompt.focus();
 		};
+		// Where that fails, it is there when the list is loaded next.
+		const list = () => this.list.refresh(question.conversation).catch(() => {});
+		let listed;
 		const turn = new Turn(this.api, question, {
 			opened: (at) => here() && history.replaceState({ question, address: at }, ""),
 			chunk: (piece) => {
 				answer.add(piece);
+				listed ??= list();
 				if (here()) this.announcer.hear(piece);
 				show("answering");
 			},
@@ -125,8 +129,7 @@ export class Chat {
 				this.#turns.delete(question.conversation);
 				const { words, below } = this.#ending(state, told, again);
 				answer.finish(state, below);
-				// Where that fails, it is there when the list is loaded next.
-				this.list.refresh(question.conversation).catch(() => {});
+				list();
 				if (!here()) return;
 				history.replaceState(state === "failed" ? { question, ended: true } : null, "");
 				this.announcer.end(words);

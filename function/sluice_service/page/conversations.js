@@ -23,8 +23,12 @@ export class Conversations {
 
 	/** It has changed: as the server knows it, and first. */
 	async refresh(id) {
-		this.#put(await this.api.conversation(id, 1));
-		ui.list.prepend(this.#items.get(id));
+		const known = await this.api.conversation(id, 1);
+		const focused = [...(this.#items.get(id)?.children ?? [])].indexOf(document.activeElement);
+		this.#put(known);
+		const item = this.#items.get(id);
+		ui.list.prepend(item);
+		item.children[focused]?.focus();
 	}
 
 	mark(id) {
