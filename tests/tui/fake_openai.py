@@ -131,6 +131,8 @@ class FakeOpenAI:
         self._http.server_close()
 
     def serve(self, handler: BaseHTTPRequestHandler, body: Any) -> None:
+        # As a proxy it is asked for whole addresses.
+        handler.path = handler.path.removeprefix(f"http://{handler.headers['host']}")
         request = Received(handler.path, {name.lower(): value for name, value in handler.headers.items()}, body)
         self.received.append(request)
         try:

@@ -76,7 +76,7 @@ async def test_only_the_last_error_offers_another_try(app: ChatApp, server: Fake
         await pilot.press("tab")
 
         assert isinstance(app.focused, Prompt)
-        assert "r  Try again" not in shown(app)
+        assert "r Try again" not in shown(app)
 
 
 async def test_a_wrong_key_is_told_at_the_start_and_can_be_tried_again(app: ChatApp, server: FakeOpenAI) -> None:
@@ -143,7 +143,7 @@ async def test_a_key_that_has_expired_is_replaced_without_a_restart(app: ChatApp
     async with app.run_test(notifications=True) as pilot:
         await until_shown(pilot, "● 127.0.0.1")
         await send(pilot, "my question")
-        await until_shown(pilot, "k  New key")
+        await until_shown(pilot, "k New key")
         await pilot.press(*"next")
 
         server.replies["/v1/models"] = refused
@@ -175,7 +175,7 @@ async def test_a_key_that_was_thought_better_of_leaves_the_panel(app: ChatApp, s
         await pilot.press("escape")
 
         await until_gone(pilot, "API key for")
-        assert "k  New key" in shown(app)
+        assert "k New key" in shown(app)
 
 
 async def test_only_a_refused_key_can_be_replaced(app: ChatApp, server: FakeOpenAI) -> None:

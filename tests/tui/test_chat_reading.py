@@ -47,7 +47,7 @@ async def test_a_terminal_of_forty_columns_shows_the_same(app: ChatApp, server: 
         await send(pilot, "two")
         await until_shown(pilot, "upstream_truncated · corr-1")
         assert all(len(line.rstrip()) <= 40 for line in shown(app).splitlines())
-        assert "r  Try again" in shown(app)
+        assert "r Try again" in shown(app)
 
         await pilot.press("f1")
         await until_shown(pilot, "ask the last one again")

@@ -32,7 +32,7 @@ async def test_what_matters_is_on_every_screen(app: ChatApp, server: FakeOpenAI,
         await send(pilot, "two")
         await until_shown(pilot, "upstream_truncated")
         fits(app, size)
-        assert "r  Try again" in shown(app)
+        assert "r Try again" in shown(app)
 
         for key, words in (
             ("ctrl+o", "日本語のとても長い題名"),

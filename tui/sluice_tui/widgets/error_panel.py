@@ -46,7 +46,7 @@ class ErrorPanel(Vertical, can_focus=True):
         super().__init__()
         self.report = error.report
         wait_seconds = error.retry_after_seconds
-        offers = {"retry": "r  Try again", "new_key": "k  New key" if error.key_refused else "", "copy": "c  Copy"}
+        offers = {"retry": "r Try again", "new_key": "k New key" if error.key_refused else "", "copy": "c Copy"}
         self._offers = {name: label for name, label in offers.items() if label}
         self._free_at = None if wait_seconds is None else time.monotonic() + min(wait_seconds, MAX_WAIT_SECONDS)
         self._wait = Static(markup=False, classes="wait")
