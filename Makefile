@@ -38,10 +38,10 @@ chat: $(READY) ## Chat in the terminal; options go in ARGS="…"
 serve: $(READY) ## Start only the function, on http://127.0.0.1:8080
 	@tools/with_environment_file.sh $(RUN)/functions-framework --source function/main.py --target chat --host 127.0.0.1
 
-# More workers than the two cores that CI has: many tests wait, for clocks or for servers.
+# Twice as many workers as the cores that CI has: most tests wait, for clocks or for servers.
 test: $(READY) clients ## Run every test and check the coverage
 	@$(RUN)/coverage erase
-	@$(RUN)/coverage run -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	@$(RUN)/coverage run -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
 	@$(RUN)/coverage combine --quiet
 	@$(RUN)/python tools/check_coverage.py
 
