@@ -66,7 +66,7 @@ FOREIGN = {
     **{f"{TERMINAL}.{room}": ("textual", "rich") for room in ("api", "stream", "session", "plain", "config", "doctor")},
 }
 # The settings read the environment; the other two only set what libraries read there when they are imported.
-ENVIRONMENT_USERS = (f"{SERVICE}.settings", f"{SERVICE}.entry", f"{SERVICE}.telemetry.cloud")
+ENVIRONMENT_USERS = (SERVICE, f"{SERVICE}.settings", f"{SERVICE}.entry", f"{SERVICE}.telemetry.cloud")
 SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 

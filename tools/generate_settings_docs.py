@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from generate_env_example import shell_value
+from generate_env_example import meanings, shell_value
 from generated import table, with_parts, write_or_check
 from sluice_service.settings import Settings
 
@@ -19,15 +19,16 @@ FORMS = {"boolean": "`true`, `false`", "integer": "whole number", "number": "num
 
 def main() -> int:
     properties = Settings.model_json_schema()["properties"]
-    rows = [row(name, field.get_default(), properties[name]) for name, field in Settings.model_fields.items()]
+    told = meanings()
+    rows = [row(name, field.get_default(), properties[name], told[name]) for name, field in Settings.model_fields.items()]
     settings = table(["variable", "default", "allowed", "meaning"], rows)
     return write_or_check("Document every setting.", {PATH: with_parts(PATH, {"settings": settings})})
 
 
-def row(name: str, default: object, schema: dict[str, Any]) -> list[str]:
+def row(name: str, default: object, schema: dict[str, Any], meaning: str) -> list[str]:
     """One setting's line."""
     shown = shell_value(default)
-    return [f"`{name.upper()}`", f"`{shown}`" if shown else "", allowed(schema), " ".join(schema["description"].split())]
+    return [f"`{name.upper()}`", f"`{shown}`" if shown else "", allowed(schema), meaning]
 
 
 def allowed(schema: dict[str, Any]) -> str:

@@ -48,7 +48,7 @@ class KeySpec(BaseModel):
 class Settings(BaseModel):
     """What can be set from outside. Values out of range stop the start; see `load`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     api_keys: SecretStr | None = None
     """Who may call: a JSON array of {"user", "sha256", "agents"?, "limits"?}, sha256 being that of the key in hex.

@@ -8,10 +8,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-import regex
-
-_CLUSTER = regex.compile(r"\X")
-
 
 def split(text: str, smallest: int, largest: int) -> list[str]:
     """Pieces of `smallest` to `largest` grapheme clusters; joined they are `text` again.
@@ -30,7 +26,10 @@ def _cluster_ends(text: str) -> Sequence[int]:
     # CR LF is the one cluster of two ASCII characters; without it the clusters need not be searched for.
     if text.isascii() and "\r" not in text:
         return range(1, len(text) + 1)
-    return array("Q", (cluster.end() for cluster in _CLUSTER.finditer(text)))
+    # Imported here: a cold start does without.
+    import regex
+
+    return array("Q", (cluster.end() for cluster in regex.finditer(r"\X", text)))
 
 
 def _cuts(text: str, ends: Sequence[int], smallest: int, largest: int) -> Iterator[int]:

@@ -4,8 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-import stamina
-
 from sluice_service.chat.daemon_threads import DaemonThreads
 from sluice_service.generation.pump import Pump
 from sluice_service.telemetry import entries
@@ -71,6 +69,9 @@ class Saver:
             _fail("Answers", f"{lost} could not be saved before the process ended.", None, lost=lost)
 
     async def _until_saved(self, call: Callable[[], object], what: str) -> bool:
+        # Imported here: a cold start does without.
+        import stamina
+
         loop = asyncio.get_running_loop()
         try:
             async for attempt in stamina.retry_context(on=_passes, attempts=None, timeout=None, wait_max=10.0):

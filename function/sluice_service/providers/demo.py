@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluice_service.providers.base import ModelCall, Take
-from sluice_service.providers.demo_text import answer, count_tokens, tokens_of
 from sluice_wire.events import Delta, Finish, Usage
 
 
@@ -18,6 +17,9 @@ class DemoProvider:
 
     async def relay(self, call: ModelCall, take: Take) -> None:
         """Make a call: see `Provider.relay`. The batches hold whatever is due, so the speed is kept under load."""
+        # Imported here: where a real model is asked, a cold start does without.
+        from sluice_service.providers.demo_text import answer, count_tokens, tokens_of
+
         take(())
         whole = tokens_of(answer(call.messages))
         tokens = whole[: _limit(call.parameters)]

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from sluice_service.app import create_app
 from sluice_service.settings import Settings
-from sluice_service.web.openapi import document
+from sluice_service.web.openapi_document import document
 from sluice_wire.errors import ERRORS
 from tests.support.running_function import RunningFunction, running_function
 from tests.support.simple_api import ask, complete, new_id, stored, ticket
