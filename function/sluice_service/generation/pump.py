@@ -7,6 +7,8 @@ from typing import Any
 
 import uvloop
 
+from sluice_service.telemetry.context import for_the_request
+
 
 class Pump:
     """Started by its first use: the app is built before the server forks, and a thread does not survive that."""
@@ -22,8 +24,8 @@ class Pump:
         return self._loop or self._start()
 
     def post(self, call: Callable[..., object], *arguments: Any) -> None:
-        """Run `call` on the pump's thread, soon and in the order of posting, in this thread's context."""
-        self.loop.call_soon_threadsafe(call, *arguments)
+        """Run `call` on the pump's thread, soon and in the order of posting, for the request that this thread works for."""
+        self.loop.call_soon_threadsafe(call, *arguments, context=for_the_request())
 
     def stop(self) -> None:
         """End the loop and its thread; whatever runs there is cancelled first. No-op when it was never used."""

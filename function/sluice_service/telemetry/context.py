@@ -4,7 +4,7 @@ A context variable: the web layer sets it for the request's thread, and tasks on
 context, so that entries written anywhere on the way, by any library, can name the request.
 """
 
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 
 from sluice_service.telemetry.trace import Trace
@@ -28,3 +28,10 @@ class RequestContext:
 
 CURRENT: ContextVar[RequestContext | None] = ContextVar("sluice_request", default=None)
 """The request that this thread or task works for; None outside of any."""
+
+
+def for_the_request() -> Context:
+    """A context of nothing but the request: a task keeps its context, and the framework's objects need not live so long."""
+    context = Context()
+    context.run(CURRENT.set, CURRENT.get())
+    return context

@@ -71,6 +71,8 @@ class Lifecycle:
         try:
             entries.write(entries.REQUEST_RECEIVED, f"{current.method} {current.path}")
             body.source = self._app(environ, _with_ids(current, start_response))
+            # A cycle, and of no use while the body is sent, which can take minutes.
+            environ.pop("werkzeug.request", None)
         except BaseException:
             body.close()
             raise

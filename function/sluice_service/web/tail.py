@@ -140,7 +140,8 @@ class Tail:
         if self._connection is not None:
             self._departures.unwatch(self._connection)
         self._reader.close()
-        self._pump.post(self._stream.detach)
+        if not self._stream.log.ended:
+            self._pump.post(self._stream.detach)
 
 
 def _bound_writes(connection: socket.socket) -> None:

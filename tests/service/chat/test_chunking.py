@@ -18,7 +18,7 @@ def clusters(text: str) -> list[str]:
 
 
 @given(TEXTS, SIZES)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_property_splitting_never_breaks_a_character_or_grapheme(text: str, sizes: tuple[int, int]) -> None:
     pieces = split(text, *sizes)
 
@@ -27,7 +27,7 @@ def test_property_splitting_never_breaks_a_character_or_grapheme(text: str, size
 
 
 @given(TEXTS, SIZES)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_property_chunk_sizes_within_the_configured_range(text: str, sizes: tuple[int, int]) -> None:
     smallest, largest = sizes
     lengths = [len(clusters(piece)) for piece in split(text, smallest, largest)]
