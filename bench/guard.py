@@ -14,8 +14,8 @@ from bench.gateways import running
 from bench.paced import Paced
 from bench.site import Site
 
-LEAST_RATIO = 0.6
-"""The tutorial's CPU time per chunk over the function's. Measured as 1.2 to 1.4, on a quiet machine and on a busy one."""
+LEAST_RATIO = 1.4
+"""The tutorial's CPU time per chunk over the function's: half of what is measured, 2.6 to 3.0 on a busy machine."""
 
 ROUNDS = 3
 WORKLOAD = Paced(20, seconds=1)
