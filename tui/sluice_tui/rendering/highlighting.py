@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any
 
-from pygments.lexer import RegexLexer
+from pygments.lexer import ExtendedRegexLexer, RegexLexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Error, Whitespace, _TokenType
 from pygments.util import ClassNotFound
@@ -27,6 +27,15 @@ _ROOT = ("root",)
 Stack = Sequence[str]
 
 _USUAL = ("python", "bash", "json", "javascript")
+
+_LOOK_AT_ALL_OF_IT = frozenset({"postgresql", "plpgsql"})
+"""Lexers whose actions want the whole text, which only their own loop gives them."""
+
+_KEEP_STATE_IN_CLASS = "xquery"
+"""One text's end would colour the next one's beginning, in another answer."""
+
+_FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""How actions of lexers, which are code of many hands, end on text that they did not expect."""
 
 
 def prepare() -> None:
@@ -81,7 +90,7 @@ def _lexer(language: str) -> RegexLexer | None:
         lexer = get_lexer_by_name(language) if language else None
     except ClassNotFound:
         return None
-    return lexer if isinstance(lexer, RegexLexer) and language != "text" else None
+    return lexer if isinstance(lexer, RegexLexer) and _KEEP_STATE_IN_CLASS not in lexer.aliases else None
 
 
 def _joined(lines: Sequence[str]) -> str:
@@ -107,7 +116,7 @@ def _by_line(lines: Sequence[str], tokens: Iterator[tuple[int, Any, str]]) -> li
                 number += 1
             start = place - starts[number]
             end = min(start + len(part.rstrip("\n")), len(lines[number]))
-            if start < end:
+            if 0 <= start < end:
                 spans[number].append(Span(start, end, style))
             place += len(part)
     return spans
@@ -124,6 +133,18 @@ def _style(kind: Any) -> str:
 
 
 def _lexed(lexer: RegexLexer, text: str, stack: Stack, stacks: dict[int, Stack]) -> Iterator[tuple[int, Any, str]]:
+    """The tokens, as far as the lexer gets; what it stumbles over has no colours."""
+    try:
+        if isinstance(lexer, ExtendedRegexLexer) or not _LOOK_AT_ALL_OF_IT.isdisjoint(lexer.aliases):
+            # There is more to their state than a stack: they begin at their root, each time.
+            yield from lexer.get_tokens_unprocessed(text)
+        else:
+            yield from _lexed_on(lexer, text, stack, stacks)
+    except _FAILURES:
+        return
+
+
+def _lexed_on(lexer: RegexLexer, text: str, stack: Stack, stacks: dict[int, Stack]) -> Iterator[tuple[int, Any, str]]:
     """What `RegexLexer.get_tokens_unprocessed` yields; it also tells the state at each line's start, which that keeps."""
     rules = lexer._tokens  # type: ignore[attr-defined]  # the stubs do not know it
     states = list(stack)
