@@ -4,7 +4,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_tui.safety import inert, inert_line, inert_report
+from sluice_tui.safety import MAX_MARKS, MarksInPieces, inert, inert_line, inert_report, within_marks
 from sluice_wire.errors import ErrorReport
 
 # Controls, bidi, tags and surrogates far more often than chance would bring them.
@@ -42,6 +42,32 @@ def test_inert_text_is_the_same_however_it_is_cut(text: str, cuts: list[int]) ->
 @given(st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"])))
 def test_ordinary_text_of_any_language_is_left_alone(text: str) -> None:
     assert inert(text) == text
+
+
+marked_text = st.text(st.one_of(st.characters(categories=["Mn", "Me"]), st.sampled_from("ab\u200d")), max_size=60)
+
+
+@given(marked_text, st.lists(st.integers(0, 60)))
+def test_no_character_carries_more_marks_than_the_limit_however_the_text_is_cut(text: str, cuts: list[int]) -> None:
+    places = sorted({0, len(text), *(cut for cut in cuts if cut <= len(text))})
+    marks = MarksInPieces()
+
+    shown = "".join(marks.within(text[start:end]) for start, end in pairwise(places))
+
+    assert shown == within_marks(text)
+    kept = "".join("m" if unicodedata.category(character) in ("Mn", "Me") else "." for character in shown)
+    assert "m" * (MAX_MARKS + 1) not in kept
+
+
+def test_marks_of_every_script_are_counted() -> None:
+    marks = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) in ("Mn", "Me")]
+
+    assert not [mark for mark in marks if len(within_marks("a" + mark * 20)) != 1 + MAX_MARKS]
+
+
+def test_format_characters_that_nothing_shows_are_named() -> None:
+    assert inert("\u2063\u206a\ufff9\U0001d173") == "⟨U+2063⟩⟨U+206A⟩⟨U+FFF9⟩⟨U+1D173⟩"
+    assert inert("\u200c\u200d\u00ad\u0600") == "\u200c\u200d\u00ad\u0600"
 
 
 def test_controls_become_their_pictures() -> None:

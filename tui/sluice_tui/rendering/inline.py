@@ -11,7 +11,7 @@ from markdown_it.token import Token
 
 from sluice_tui.rendering.addresses import is_same_address
 from sluice_tui.rendering.lines import Inline, Link, Span
-from sluice_tui.safety import inert, within_marks
+from sluice_tui.safety import MarksInPieces, inert, within_marks
 
 _MARKDOWN = MarkdownIt("gfm-like", {"html": False})
 _SPECIAL = re.compile(r"[\\`*_\[\]<&!~\n@\t]|://|www\.", re.IGNORECASE)
@@ -36,6 +36,7 @@ class _Writer:
         self.spans: list[Span] = []
         self.links: list[Link] = []
         self._length = 0
+        self._marks = MarksInPieces()
         self._styles: list[str] = []
         self._targets: list[tuple[int, str]] = []
 
@@ -66,7 +67,7 @@ class _Writer:
                 self._write(f" ({target})", "target")
 
     def _write(self, content: str, *styles: str) -> None:
-        text = within_marks(inert(content).replace("\t", " "))
+        text = self._marks.within(inert(content).replace("\t", " "))
         if not text:
             return
         if style := " ".join([*dict.fromkeys(self._styles), *styles]):

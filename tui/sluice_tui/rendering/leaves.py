@@ -15,12 +15,13 @@ from sluice_tui.rendering.columns import Columns
 from sluice_tui.rendering.highlighting import Highlighter
 from sluice_tui.rendering.inline import inline
 from sluice_tui.rendering.lines import Breaks, Flow, Inline, Label, Line, Link, Piece, Prefix, Span, TableRow, TableRule
-from sluice_tui.safety import within_marks
+from sluice_tui.safety import inert_line, within_marks
 
 SEGMENT_CHARACTERS = 1200
 """So much of a paragraph is read as one: emphasis, code and links do not reach over the end of a longer segment."""
 
 _TAB_CELLS = 4
+_LABEL_CHARACTERS = 40
 _PLACE_TO_CUT = re.compile("[ \n]|(?<=[。！？；，、])")
 _CELL_END = re.compile(r"(?<!\\)\|")
 
@@ -149,7 +150,7 @@ class Code:
         self.source: list[str] = []
         self._waiting: list[str] = []
         self._highlighter = Highlighter(language)
-        label = Label(f"{language or 'code'} · {number}", self._edge.first)
+        label = Label(f"{inert_line(language, _LABEL_CHARACTERS) or 'code'} · {number}", self._edge.first)
         self._settled: list[Line] = [label]
 
     def copy(self) -> Self:
