@@ -286,11 +286,11 @@ def test_in_one_piece_it_is_not_streamed(server: FakeOpenAI) -> None:
 
 
 def test_what_a_model_thinks_aloud_is_an_event_of_its_own_and_no_text(server: FakeOpenAI) -> None:
-    server.script = [chunk(delta={"reasoning_content": "hm"}), *whole("text")]
+    server.script = [chunk(delta={"reasoning_content": "hm", "content": "more "}), *whole("text")]
 
-    assert sluice("ask", "x", "--url", server.url).stdout == "text\n"
+    assert sluice("ask", "x", "--url", server.url).stdout == "more text\n"
     events = [json.loads(line) for line in sluice("ask", "x", "--json", "--url", server.url).stdout.splitlines()]
-    assert events[0] == {"type": "reasoning", "text": "hm"}
+    assert events[:2] == [{"type": "reasoning", "text": "hm"}, {"type": "delta", "text": "more "}]
 
 
 # -- conversations

@@ -11,6 +11,9 @@ from sluice_tui.api import Endpoint
 from sluice_tui.connection import Connection
 from sluice_tui.plain.chat import Chat
 from sluice_tui.plain.commands import COMMANDS, obey
+from sluice_tui.plain.printers import ChatPrinter
+from sluice_wire.errors import SluiceError
+from sluice_wire.events import Delta
 from tests.support.waiting import until
 from tests.tui.asking import HASTY
 from tests.tui.command import environment
@@ -49,6 +52,15 @@ class Talk:
 @pytest.fixture
 def talk(server: FakeOpenAI) -> Talk:
     return Talk(server)
+
+
+def stored(server: FakeOpenAI, messages: list[dict[str, str]]) -> None:
+    """The server keeps one conversation, c1, of these messages."""
+    server.models = [{"id": "demo", "owned_by": "sluice"}]
+    summary = {"id": "c1", "title": "Tides", "agent": "demo", "created": 1.0, "updated": 1.0, "message_count": len(messages)}
+    numbered = [{"id": str(number), **message} for number, message in enumerate(messages, 1)]
+    server.replies["/v1/conversations?limit=100"] = Reply(200, {"data": [summary]})
+    server.replies["/v1/conversations/c1?limit=100"] = Reply(200, {**summary, "messages": {"data": numbered}})
 
 
 def test_each_question_goes_with_what_was_said_before(talk: Talk) -> None:
@@ -105,6 +117,47 @@ def test_a_good_answer_that_is_asked_for_again_is_another_one(talk: Talk, server
     assert len({request.headers["idempotency-key"] for request in server.completions}) == 2
 
 
+def test_to_another_agent_a_question_that_failed_is_another_request(talk: Talk, server: FakeOpenAI) -> None:
+    server.models, server.scripts = [{"id": "a"}, {"id": "b"}], [["half of it", BROKEN], whole("all")]
+
+    talk.say("one", "/agent b", "/retry")
+
+    assert [request.body["model"] for request in server.completions] == ["a", "b"]
+    assert len({request.headers["idempotency-key"] for request in server.completions}) == 2
+
+
+def test_a_conversation_that_was_deleted_elsewhere_can_be_gone_on_with(talk: Talk, server: FakeOpenAI) -> None:
+    stored(server, [{"role": "user", "content": "first"}, {"role": "assistant", "content": "answer"}])
+
+    def deleted() -> str:
+        server.replies["/v1/conversations/c1?limit=100"] = Reply(404, SluiceError("not_found").report("corr").to_openai())
+        return "/retry"
+
+    talk.say("/open 1", "next", deleted)
+
+    assert talk.asked == [["first", "answer", "next"]] * 2
+    first, second = (request.body["metadata"]["conversation_id"] for request in server.completions)
+    assert first != second
+
+
+def test_text_without_spaces_is_written_as_it_comes_and_words_whole() -> None:
+    out = io.StringIO()
+    printer = ChatPrinter(out, io.StringIO())
+
+    def written(text: str) -> str:
+        before = len(out.getvalue())
+        printer.event(Delta([], text, 0))
+        return out.getvalue()[before:]
+
+    assert [written("水門"), written("是"), written("。 a lo")] == ["水門", "是", "。 a "]
+    assert written("ck คลองชลประทาน") == "lock "
+    assert written("ที่ยาวมากเหลือเกินจริงๆนะครับท่าน").startswith("คลองชลประทานที่")
+    assert [written("a" + "\u0f74" * 60 + " "), written("\u0f74" * 60 + " ")] == [
+        "a" + "\u0f74" * 8 + " ",
+        "\u0f74" * 8 + " ",
+    ]
+
+
 def test_a_dropped_stream_is_read_on_in_whole_words(talk: Talk, server: FakeOpenAI) -> None:
     server.stream_id, server.script = "s1", ["one tw", RESET]
     server.resumptions = [whole("o three")]
@@ -135,18 +188,15 @@ def test_a_server_that_keeps_conversations_is_given_this_one(talk: Talk, server:
 
 
 def test_a_stored_conversation_can_be_listed_and_gone_on_with(talk: Talk, server: FakeOpenAI) -> None:
-    server.models = [{"id": "demo", "owned_by": "sluice"}]
-    summary = {"id": "c1", "title": "Tides", "agent": "demo", "created": 1.0, "updated": 1.0, "message_count": 2}
-    messages = [{"id": "1", "role": "user", "content": "first"}, {"id": "2", "role": "assistant", "content": "answer"}]
-    server.replies["/v1/conversations?limit=100"] = Reply(200, {"data": [summary]})
-    server.replies["/v1/conversations/c1?limit=100"] = Reply(200, {**summary, "messages": {"data": messages}})
+    broken_off = {"role": "assistant", "content": "answer", "status": "partial"}
+    stored(server, [{"role": "user", "content": "first"}, broken_off])
 
     talk.say("/conversations", "/open 2", "/open 1", "next")
 
     assert "1: Tides\n" in talk.told.getvalue()
     assert "There is no conversation 2." in talk.told.getvalue()
-    assert "You: first\n" in talk.told.getvalue()
-    assert talk.asked == [["first", "answer", "next"]]
+    assert "You: first\ndemo: answer\nThis answer was interrupted.\n" in talk.told.getvalue()
+    assert talk.asked == [["first", "next"]]
     assert server.completions[0].body["metadata"] == {"conversation_id": "c1"}
 
 

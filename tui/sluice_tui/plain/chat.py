@@ -133,7 +133,10 @@ class Chat:
         instructions = [{"role": "system", "content": self.system}] if self.system else []
         *before, _ = self.session.messages()
         kept_in = self.session.id if stored else None
-        await answered(Question(turn.question, [*instructions, *before], kept_in, turn.key), self.connection, printer, turn)
+        # The same request under the same key takes the place of the one that failed; to another agent it is another.
+        key = turn.key if turn.agent == line.agent.title else ""
+        turn.agent = line.agent.title
+        await answered(Question(turn.question, [*instructions, *before], kept_in, key), self.connection, printer, turn)
 
     async def _leave_out(self, turn: Turn) -> None:
         """Go on in a copy of what is stored, without this turn: the one with it stays as it is."""

@@ -9,7 +9,7 @@ from sluice_tui.conversations import Conversations, Summary
 from sluice_tui.errors import client_error
 from sluice_tui.plain.chat import Chat, new_session
 from sluice_tui.plain.stored import reopened
-from sluice_tui.safety import inert, inert_line
+from sluice_tui.safety import inert_line, inert_text
 from sluice_tui.session import Turn, TurnState
 
 SHOWN_CONVERSATIONS = 20
@@ -82,7 +82,12 @@ def _open(chat: Chat, runner: asyncio.Runner, wanted: str) -> None:
     chat.session = runner.run(reopened(chat.connection, listed[number - 1].id, keep_agent=False))
     chat.say(f"Going on with {inert_line(chat.session.title, 80)}.")
     for turn in chat.session.turns[-SHOWN_TURNS:]:
-        chat.say(f"You: {inert(turn.question)}\n{inert_line(turn.agent, 60) or 'Answer'}: {inert(turn.text)}")
+        chat.say(_told(turn))
+
+
+def _told(turn: Turn) -> str:
+    answer = f"You: {inert_text(turn.question)}\n{inert_line(turn.agent, 60) or 'Answer'}: {inert_text(turn.text)}"
+    return answer if turn.state is TurnState.FINISHED else f"{answer}\nThis answer was interrupted."
 
 
 async def _newest(chat: Chat) -> list[Summary]:

@@ -1,17 +1,24 @@
 """How an answer is written: for people and pipes, for programs, and in a chat."""
 
 import json
+import re
 import time
 from dataclasses import asdict
 from typing import TextIO
 
 from sluice_tui.errors import as_text, reference
 from sluice_tui.reconnecting import AnsweredAtOnce, Cleared, Connected, Progress, Reconnecting
-from sluice_tui.safety import inert
+from sluice_tui.safety import MarksInPieces, inert, inert_line
 from sluice_tui.session import Turn
 from sluice_tui.stream import Onboarding, Stored, reasoning_of
 from sluice_wire.errors import ErrorReport
 from sluice_wire.events import Delta, Event, Finish, Usage
+
+_END_OF_WORD = re.compile(r".*[ \n\t\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60\U00020000-\U0003ffff]", re.DOTALL)
+"""Up to the last place where a word ends: at a space, or behind a character that is written without any."""
+
+_LONGEST_HELD = 40
+"""So many characters wait for the end of their word: some scripts, and addresses, have no spaces for long."""
 
 
 class TextPrinter:
@@ -21,6 +28,7 @@ class TextPrinter:
         self._out = out
         self._diagnostics = diagnostics
         self._at_line_start = True
+        self._marks = MarksInPieces()
 
     def event(self, event: Event | Progress) -> None:
         """Write what was said, at once; and what is to be waited for, beside it."""
@@ -41,7 +49,7 @@ class TextPrinter:
         """End the line; say why the model stopped where it did not simply finish."""
         self._end_line()
         if turn.finish_reason not in ("stop", None):
-            self._tell(f"the model stopped early ({inert(str(turn.finish_reason))})")
+            self._tell(f"the model stopped early ({inert_line(str(turn.finish_reason), 64)})")
 
     def failed(self, report: ErrorReport) -> None:
         """End the line, and tell the error on the other channel."""
@@ -49,7 +57,7 @@ class TextPrinter:
         self._tell(as_text(report).replace("\n", "\n        "))
 
     def _write(self, text: str) -> None:
-        self._out.write(inert(text))
+        self._out.write(inert(self._marks.within(text)))
         self._out.flush()
         self._at_line_start = text.endswith("\n")
 
@@ -75,10 +83,8 @@ class JsonPrinter:
     def event(self, event: Event | Progress) -> None:
         """One line for each event; `restart` voids every `delta` before it."""
         match event:
-            case Delta() if event.text:
-                self._line("delta", text=event.text)
-            case Delta() if thought := reasoning_of(event):
-                self._line("reasoning", text=thought)
+            case Delta():
+                self._said(event)
             case Finish():
                 self._line("finish", reason=event.reasons[0])
             case Usage():
@@ -101,6 +107,12 @@ class JsonPrinter:
     def failed(self, report: ErrorReport) -> None:
         """The last line: why there is no whole answer."""
         self._line("error", error=asdict(report))
+
+    def _said(self, delta: Delta) -> None:
+        if thought := reasoning_of(delta):
+            self._line("reasoning", text=thought)
+        if delta.text:
+            self._line("delta", text=delta.text)
 
     def _line(self, type: str, **fields: object) -> None:
         self._out.write(json.dumps({"type": type, **fields}) + "\n")
@@ -128,7 +140,10 @@ class ChatPrinter(TextPrinter):
     def _write(self, text: str) -> None:
         """A reader speaks what it is given: half a word would be spoken as half a word."""
         text = self._word + text
-        end = max(text.rfind(space) for space in " \n\t") + 1
+        word_end = _END_OF_WORD.match(text)
+        end = word_end.end() if word_end else 0
+        if len(text) - end > _LONGEST_HELD:
+            end = len(text)
         self._word = text[end:]
         if end:
             super()._write(text[:end])

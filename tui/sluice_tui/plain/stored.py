@@ -26,8 +26,13 @@ async def reopened(connection: Connection, conversation_id: str, *, keep_agent: 
 
 
 async def id_without(connection: Connection, session: Session, turn: Turn) -> str | None:
-    """The id of a copy that ends before a turn; None where nothing was stored before it. Raises ClientError."""
+    """The id of a copy that ends before a turn; None where nothing is stored before it. Raises ClientError."""
     conversations = Conversations((await connection.line()).api)
-    _, messages = await conversations.read(session.id)
+    try:
+        _, messages = await conversations.read(session.id)
+    except ClientError as error:
+        if error.status == NOT_FOUND:  # it was deleted elsewhere
+            return None
+        raise
     last = last_before(turn, session, messages)
     return (await conversations.fork(session.id, last.id)).id if last else None
