@@ -1,12 +1,8 @@
 """The real thing: the chat in a terminal that interprets what it is sent. Pilot writes no terminal bytes; this does."""
 
 import os
-import re
-import secrets
-import shlex
 import shutil
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,81 +14,10 @@ from tests.support import scripted_upstream
 from tests.support.running_function import running_function
 from tests.support.scripted_upstream import ScriptedUpstream
 from tests.tui.fake_openai import DONE, HANG, FakeOpenAI, Reply, whole
-from tests.tui.processes import MARK, SLUICE, alive_with, wait_until
+from tests.tui.processes import alive_with, wait_until
+from tests.tui.tmux import Desk
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-
-
-class Tmux:
-    """A tmux server of its own with one pane, in which the shell starts one command."""
-
-    def __init__(self, socket: Path, command: str, width: int, height: int, environment: dict[str, str]) -> None:
-        self._socket = socket
-        self._base = ["tmux", "-S", str(socket), "-f", "/dev/null"]
-        size = ["-x", str(width), "-y", str(height)]
-        self._environment = environment
-        self._run("new-session", "-d", "-s", "main", *size, f"{command}; echo left with $?; exec cat")
-
-    def _run(self, *arguments: str) -> str:
-        result = subprocess.run(
-            [*self._base, *arguments], env=self._environment, capture_output=True, text=True, timeout=20, check=True
-        )
-        return result.stdout
-
-    def keys(self, *keys: str) -> None:
-        self._run("send-keys", "-t", "main", *keys)
-
-    def type(self, text: str) -> None:
-        self._run("send-keys", "-t", "main", "-l", text)
-
-    def screen(self) -> str:
-        return self._run("capture-pane", "-p", "-t", "main")
-
-    def colours(self) -> set[tuple[str, ...]]:
-        """Every red, green and blue of the pane's text and background."""
-        return set(re.findall(r"[34]8;2;(\d+);(\d+);(\d+)", self._run("capture-pane", "-e", "-p", "-t", "main")))
-
-    def value(self, name: str) -> str:
-        return self._run("display-message", "-p", "-t", "main", f"#{{{name}}}").rstrip("\n")
-
-    def buffers(self) -> str:
-        return self._run("list-buffers")
-
-    def until(self, text: str) -> str:
-        wait_until(lambda: text in self.screen(), lambda: f"{text!r} on the screen:\n{self.screen()}", seconds=20)
-        return self.screen()
-
-    def close(self) -> None:
-        self._run("kill-server")
-        self._socket.unlink(missing_ok=True)
-
-
-class Desk:
-    """Starts the chat in a terminal, and sees that everything ends with the test."""
-
-    def __init__(self, state: Path) -> None:
-        self.mark = secrets.token_hex(8)
-        self._state = state
-        self._open: list[Tmux] = []
-
-    def chat(self, *arguments: str, width: int = 80, height: int = 24, **environment: str) -> Tmux:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "TMUX"))}
-        command = shlex.join(["env", f"{MARK}={self.mark}", "TERM=tmux-256color"]) + f" {shlex.join([*SLUICE, *arguments])}"
-        # A socket's path may have 107 bytes only.
-        socket = Path("/tmp") / f"sluice-{secrets.token_hex(6)}"
-        folders = {"XDG_STATE_HOME": str(self._state), "XDG_DATA_HOME": str(self._state)}
-        self._open.append(Tmux(socket, command, width, height, {**kept, **folders, **environment}))
-        # What is typed before the chat has taken the terminal over is changed by it: Enter would be a new line.
-        self._open[-1].until("F1: help")
-        return self._open[-1]
-
-    def left_on_disk(self) -> list[Path]:
-        """But for what is meant to last."""
-        return [path for path in self._state.rglob("*") if path.is_file() and path.name != "history.jsonl"]
-
-    def close(self) -> None:
-        while self._open:
-            self._open.pop().close()
 
 
 @pytest.fixture
@@ -296,3 +221,26 @@ def test_no_color_is_respected(desk: Desk, server: FakeOpenAI) -> None:
     tmux.until("bold text")
 
     assert all(red == green == blue for red, green, blue in tmux.colours())
+
+
+LEFT, DRAGGED = 0, 32
+
+
+def test_what_the_mouse_selects_is_copied_to_the_clipboard(desk: Desk, server: FakeOpenAI) -> None:
+    server.script = whole("Hold the **water** back\n\nuntil the *gate* opens")
+    tmux = desk.chat("--url", server.url)
+    tmux.type("hi")
+    tmux.keys("Enter")
+    tmux.until("7 tokens")
+    wait_until(lambda: "▍" not in tmux.screen(), "the end of the answer")
+    rows = tmux.screen().splitlines()
+    first, last = (next(place for place, row in enumerate(rows) if word in row) for word in ("water", "gate"))
+
+    tmux.mouse(LEFT, rows[first].index("water"), first)
+    tmux.mouse(DRAGGED, rows[last].index("gate"), last)
+    tmux.mouse(DRAGGED, rows[last].index("gate") + 3, last)
+    tmux.mouse(LEFT, rows[last].index("gate") + 3, last, released=True)
+    tmux.keys("C-c")
+
+    tmux.until("Selection copied")
+    assert tmux.copied() == "water back\n\nuntil the gate"
