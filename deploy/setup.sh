@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Make, once for a project, what cloudbuild.yaml needs. What exists already is left as it is.
+# Make, once for a project, what cloudbuild.yaml needs. What exists already is left as it is, but for secrets that are given.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 usage: deploy/setup.sh --project PROJECT [--region REGION] [--keys FILE] [--openai-key FILE] [--redis-url FILE]
 
-Makes in a Google Cloud project what `gcloud builds submit --config cloudbuild.yaml` needs: the APIs, two service accounts
-with the roles that they need and no others, the registry for the built images, the Firestore database for conversations,
-and the secrets. Run it as often as you like: it prints what it makes, and what exists already.
+Makes in a Google Cloud project what `gcloud beta builds submit --config cloudbuild.yaml` needs: the APIs, two service
+accounts with the roles that they need and no others, the registry for the built images, the Firestore database for
+conversations, and the secrets. Run it as often as you like: it prints what it makes, and what exists already. A secret whose
+file is given gets a new version when the file holds something else.
 
   --project PROJECT   the project, which must have billing
   --region REGION     where the function, its images and its database live; europe-west1 when not given
-  --keys FILE         the API keys of your callers, a JSON array of what `sluice key new` prints; the smoke test's own
-                      is added. Without it there is only that one
+  --keys FILE         the API keys of your callers, a JSON array of what `sluice key new` prints. Without it there are
+                      none at first, and nobody is let in
   --openai-key FILE   the key of the provider named openai; without it the demo agent alone answers
   --redis-url FILE    the address of a Redis, through which instances share streams and limits
 TEXT
@@ -36,6 +37,26 @@ done
 for file in "$keys" "$openai_key" "$redis_url"; do
     [ -z "$file" ] || [ -s "$file" ] || { echo "$file cannot be read, or is empty." >&2 && exit 2; }
 done
+here=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Read as the function will read them: it does not start with keys that it cannot read.
+if [ -n "$keys" ]; then
+    [ -x "$here/.venv/bin/python" ] || { echo "The keys are checked with .venv: run \`make setup\` first." >&2 && exit 2; }
+    "$here/.venv/bin/python" - "$keys" <<'PYTHON' || exit 2
+import sys
+
+from sluice_service.settings import SettingsError, load
+
+try:
+    keys = load({"API_KEYS_FILE": sys.argv[1]}).keys()
+except SettingsError as problem:
+    sys.exit(f"{sys.argv[1]} cannot be used as API_KEYS: {problem}")
+if not keys:
+    sys.exit(f"{sys.argv[1]} holds no key. `.venv/bin/sluice key new NAME` prints one's entry.")
+PYTHON
+fi
 export CLOUDSDK_CORE_PROJECT=$project CLOUDSDK_CORE_DISABLE_PROMPTS=1
 
 domain=$project.iam.gserviceaccount.com
@@ -54,8 +75,22 @@ ensure() {
     fi
 }
 
-gcloud services enable run.googleapis.com cloudbuild.googleapis.com artifactregistry.googleapis.com \
-    secretmanager.googleapis.com firestore.googleapis.com logging.googleapis.com monitoring.googleapis.com
+# bind COMMAND…: the gcloud command that gives an account a role. For a minute again, since not every part of Google knows a
+# new account at once.
+bind() {
+    local left=12
+    until gcloud "$@" >/dev/null 2>"$work/error" </dev/null; do
+        if ! grep -q 'does not exist' "$work/error" || ((--left == 0)); then
+            cat "$work/error" >&2
+            return 1
+        fi
+        sleep "${SETUP_WAIT_SECONDS:-5}"
+    done
+}
+
+gcloud services enable run.googleapis.com cloudbuild.googleapis.com artifactregistry.googleapis.com iam.googleapis.com \
+    cloudresourcemanager.googleapis.com secretmanager.googleapis.com firestore.googleapis.com logging.googleapis.com \
+    monitoring.googleapis.com
 echo "enabled the APIs"
 
 accounts=$(gcloud iam service-accounts list --format 'value(email)')
@@ -84,42 +119,52 @@ done
 
 secrets=$(gcloud secrets list --format 'value(name.basename())')
 
-# secret NAME ACCOUNT: make it of what stands on standard input, and let the account, and nobody else, read it.
+# secret NAME FILE WHEN: make it of the file; when it exists, add the file as its newest version if there is none yet, or, WHEN
+# being `given`, if the newest is another. The function, and nobody else, may read it.
 secret() {
-    ensure "$secrets" secret "$1" gcloud secrets create "$1" --replication-policy automatic --data-file -
-    gcloud secrets add-iam-policy-binding "$1" --role roles/secretmanager.secretAccessor \
-        --member "serviceAccount:$2" --condition None >/dev/null </dev/null
-    echo "granted ${2%@*} may read the secret $1"
+    if ! grep -qxF "$1" <<<"$secrets"; then
+        gcloud secrets create "$1" --replication-policy automatic --data-file "$2" >/dev/null
+        echo "made    secret $1"
+    elif stored "$@"; then
+        echo "exists  secret $1"
+    else
+        gcloud secrets versions add "$1" --data-file "$2" >/dev/null
+        echo "changed secret $1"
+    fi
+    bind secrets add-iam-policy-binding "$1" --role roles/secretmanager.secretAccessor \
+        --member "serviceAccount:$function_account" --condition None
+    echo "granted ${function_account%@*} may read the secret $1"
 }
 
-# with_smoke_key KEY: the JSON array on standard input, the smoke test's entry in front; it may ask the demo agent alone.
-with_smoke_key() {
-    local sha256 others
-    sha256=$(printf %s "$1" | openssl dgst -sha256 -r | cut -d' ' -f1)
-    others=$(tr -d '\r\n' | sed 's/^[[:space:]]*\[//; s/\][[:space:]]*$//')
-    printf '[{"user": "smoke-test", "sha256": "%s", "agents": ["demo"]}%s]' "$sha256" "${others:+, $others}"
+# stored NAME FILE WHEN: whether it needs no new version.
+stored() {
+    local newest
+    newest=$(gcloud secrets versions list "$1" --filter state=ENABLED --limit 1 --format 'value(name)') || exit
+    [ -n "$newest" ] || return 1
+    [ "$3" = given ] || return 0
+    newest=$(gcloud secrets versions access latest --secret "$1") || exit
+    [ "$newest" = "$(<"$2")" ]
 }
 
-# Not through pipes: a secret that exists already is not read.
-secret sluice-ticket-secret "$function_account" < <(printf %s "$(openssl rand -hex 32)")
-[ -z "$openai_key" ] || secret sluice-openai-api-key "$function_account" < <(tr -d '\r\n' <"$openai_key")
-[ -z "$redis_url" ] || secret sluice-redis-url "$function_account" < <(tr -d '\r\n' <"$redis_url")
+# given NAME FILE: a secret of a file that was given, without the line ends that it may have.
+given() {
+    tr -d '\r\n' <"$2" >"$work/$1"
+    secret "$1" "$work/$1" given
+}
 
-smoke_key=$(openssl rand -hex 24)
-if grep -qxF sluice-api-keys <<<"$secrets" && ! grep -qxF sluice-smoke-key <<<"$secrets"; then
-    known=$(gcloud secrets versions access latest --secret sluice-api-keys)
-    gcloud secrets versions add sluice-api-keys --data-file - < <(with_smoke_key "$smoke_key" <<<"$known") >/dev/null
-    echo "added   the smoke test's key to the secret sluice-api-keys"
-fi
-secret sluice-api-keys "$function_account" < <(with_smoke_key "$smoke_key" <"${keys:-/dev/null}")
-secret sluice-smoke-key "$build_account" < <(printf %s "$smoke_key")
+printf %s "$(openssl rand -hex 32)" >"$work/ticket"
+secret sluice-ticket-secret "$work/ticket" first
+printf '[]' >"$work/no-keys"
+if [ -n "$keys" ]; then given sluice-api-keys "$keys"; else secret sluice-api-keys "$work/no-keys" first; fi
+[ -z "$openai_key" ] || given sluice-openai-api-key "$openai_key"
+[ -z "$redis_url" ] || given sluice-redis-url "$redis_url"
 
 granted=$(gcloud projects get-iam-policy "$project" --flatten 'bindings[].members' \
     --format 'csv[no-heading](bindings.members,bindings.role)')
 
 # grant ACCOUNT ROLE [CONDITION]: on the project.
 grant() {
-    ensure "$granted" role "serviceAccount:$1,$2" gcloud projects add-iam-policy-binding "$project" \
+    ensure "$granted" role "serviceAccount:$1,$2" bind projects add-iam-policy-binding "$project" \
         --member "serviceAccount:$1" --role "$2" --condition "${3:-None}"
 }
 
@@ -136,12 +181,12 @@ grant "$build_account" roles/monitoring.dashboardEditor
 
 # Deploying as an account means acting as it: as the function's, and as its own for the inner build.
 for account in "$function_account" "$build_account"; do
-    gcloud iam service-accounts add-iam-policy-binding "$account" --role roles/iam.serviceAccountUser \
-        --member "serviceAccount:$build_account" >/dev/null
+    bind iam service-accounts add-iam-policy-binding "$account" --role roles/iam.serviceAccountUser \
+        --member "serviceAccount:$build_account"
     echo "granted ${build_account%@*} may deploy as ${account%@*}"
 done
 
 echo
 [ -z "$openai_key$redis_url" ] || echo "Name the new secrets in cloudbuild.yaml's _SECRETS, as its comment shows."
 echo "Ready. Deploy with:"
-echo "  gcloud builds submit --project $project --config cloudbuild.yaml --substitutions _REGION=$region"
+echo "  gcloud beta builds submit --project $project --config cloudbuild.yaml --substitutions _REGION=$region"

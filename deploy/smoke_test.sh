@@ -3,13 +3,14 @@
 #
 #     SLUICE_API_KEY=… deploy/smoke_test.sh URL [AGENT]
 #
-# With ENABLE_STREAMING=false the service has to refuse the streamed request. For its address it waits a minute, or
-# SMOKE_TEST_PATIENCE_SECONDS. Exit status: 0 when all is well.
+# The agent is the one that the service offers first, when none is named. With ENABLE_STREAMING=false the service has to refuse
+# the streamed request. It has a minute, or SMOKE_TEST_PATIENCE_SECONDS, to appear at its address and to know the key.
+# Exit status: 0 when all is well.
 set -euo pipefail
 export LC_ALL=C # a dot in $EPOCHREALTIME
 
 url=${1:-}
-agent=${2:-demo}
+agent=${2:-}
 if [ -z "$url" ] || [ -z "${SLUICE_API_KEY:-}" ]; then
     echo "usage: SLUICE_API_KEY=… ${0##*/} URL [AGENT]" >&2
     exit 2
@@ -20,6 +21,7 @@ trap 'rm -rf "$work"' EXIT
 
 LEAST_SPREAD_MS=300 # between the first piece of the answer and its end; the demo agent takes some seconds
 LEAST_PIECES=5
+REFUSED=22 # curl's exit status for an answer of 400 and above, under --fail-with-body
 
 fail() {
     echo "FAILED: $1" >&2
@@ -34,21 +36,27 @@ fetch() {
     local what=$1
     shift
     status=$(curl --silent --show-error --max-time 60 --output "$work/body" --dump-header "$work/head" \
-        --write-out '%{http_code}' "$@" 2>"$work/curl") ||
+        --write-out '%{http_code}' "$@" 2>"$work/curl") || [ $? = "$REFUSED" ] ||
         fail "$what got no answer from $url." "$(tail -1 "$work/curl")" "Check the address; then the log of the service."
 }
 
 # In a file, since others can read a command line.
 (umask 077 && printf 'header = "Authorization: Bearer %s"\n' "$SLUICE_API_KEY" >"$work/key")
-question='{"model": "'$agent'", "stream": true, "messages": [{"role": "user", "content": "What is a sluice?"}]}'
-asking=(--header 'content-type: application/json' --data "$question" "$url/v1/chat/completions")
 
-# A new revision's address may take some seconds to be known, and its first instance some to start.
-patient=(--retry 8 --retry-delay 2 --retry-max-time "${SMOKE_TEST_PATIENCE_SECONDS:-60}" --retry-connrefused)
+# A new revision's address may answer 404 for some seconds, or lead to the revision before, which need not know the key.
+patient=(--fail-with-body --retry 60 --retry-all-errors --retry-delay 1)
+patient+=(--retry-max-time "${SMOKE_TEST_PATIENCE_SECONDS:-60}")
 fetch "GET /health" "${patient[@]}" "$url/health"
 [ "$status" = 200 ] && grep -q '"status": *"healthy"' "$work/body" ||
     fail "GET /health answered $status." "It is not the health of a Sluice function." "Check the address."
 echo "ok: it is healthy"
+
+fetch "GET /v1/models" "${patient[@]}" --config "$work/key" "$url/v1/models"
+known=$status
+mv "$work/body" "$work/models"
+[ -n "$agent" ] || agent=$(grep -o '"id": *"[^"]*"' "$work/models" | sed -n '1s/.*"\(.*\)"/\1/p' || true)
+question='{"model": "'$agent'", "stream": true, "messages": [{"role": "user", "content": "What is a sluice?"}]}'
+asking=(--header 'content-type: application/json' --data "$question" "$url/v1/chat/completions")
 
 fetch "A request without a key" "${asking[@]}"
 case $status in
@@ -61,6 +69,15 @@ case $status in
     *) fail "A request without a key got $status, not 401." "Whoever finds the address could use it." "Give it no traffic." ;;
 esac
 echo "ok: without a key it answers 401"
+
+mv "$work/models" "$work/body"
+case $known in
+    200) ;;
+    401) fail "The key in SLUICE_API_KEY is not known." "API_KEYS has no entry with its SHA-256, or another revision answers." \
+        "Add one, or use another key." ;;
+    *) fail "GET /v1/models answered $known to the key." "The function refused it." "What it said tells more." ;;
+esac
+[ -n "$agent" ] || fail "The service offers no agent." "No provider has a key, and DEMO_AGENT is false." "Give one a key."
 
 if [ "${ENABLE_STREAMING:-true}" = false ]; then
     fetch "A streamed request" --config "$work/key" "${asking[@]}"
@@ -79,7 +96,6 @@ cut -d' ' -f2- "$work/lines" >"$work/body"
 status=$(awk '/^HTTP\// { status = $2 } END { print status }' "$work/head")
 case $status in
     200) ;;
-    401) fail "The key in SLUICE_API_KEY is not known." "API_KEYS has no entry with its SHA-256." "Add one, or use another key." ;;
     *) fail "The streamed request got $status." "The function or the model's provider refused it." "What it said tells more." ;;
 esac
 grep -qi '^content-type: text/event-stream' "$work/head" ||
@@ -97,4 +113,4 @@ spread_ms=$(awk '/"content": *"[^"]/ { if (!first) first = $1; last = $1 } END {
     fail "The answer arrived all at once: $pieces pieces within $spread_ms ms." \
         "Something on the way holds the answer back until it is whole: a proxy that buffers or compresses." \
         "Turn its buffering off (nginx: proxy_buffering off), or go without it."
-echo "ok: $pieces pieces of an answer arrived over $spread_ms ms"
+echo "ok: $pieces pieces of an answer by $agent arrived over $spread_ms ms"

@@ -42,6 +42,7 @@ class Deployment:
 
     google: FakeGoogle
     build: dict[str, Any]
+    workspace: Path
     steps: dict[str, Done] = field(default_factory=dict)
     services: dict[str, Any] = field(default_factory=dict)
 
@@ -49,7 +50,12 @@ class Deployment:
         """Run one step's script as Cloud Build would."""
         (step,) = [step for step in self.build["steps"] if step["id"] == name]
         known = {**self.build["substitutions"], "PROJECT_ID": PROJECT, "BUILD_ID": build_id, **substitutions}
-        return self.google.runs("bash", "-c", step["script"], cwd=ROOT, **known)
+        return self.google.runs("bash", "-c", step["script"], cwd=self.workspace, **known)
+
+    def keys(self) -> dict[str, str]:
+        """Where a function that is deployed finds its callers' keys: in the secret, and in its source."""
+        file = self.workspace / "function" / "smoke_key.json"
+        return {"API_KEYS": self.google.secret("sluice-api-keys"), "API_KEYS_FILE": str(file)}
 
     def keep(self, name: str, done: Done) -> None:
         """Remember a step, and how the service stood after it."""
@@ -86,20 +92,34 @@ def given_files(folders: pytest.TempPathFactory) -> list[str]:
     return [word for option in files for word in (option, str(folder / option))]
 
 
+def new_workspace(folder: Path) -> Path:
+    """The checkout as Cloud Build's steps find it, and may write into it; as far as they need it."""
+    for name in ("function", "deploy"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def deployment(build: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Set up, deployed, deployed again with other settings, smoke-tested, given traffic in two stages, watched."""
+    """Set up, deployed in vain, deployed, again with other settings, smoke-tested, given traffic in two stages, watched."""
     for google in new_google(tmp_path_factory.mktemp("deployment")):
-        deployment = Deployment(google, build)
+        deployment = Deployment(google, build, new_workspace(tmp_path_factory.mktemp("workspace")))
+        google.resources.unknown_accounts = 2
         deployment.keep(
-            "setup", google.runs("deploy/setup.sh", "--project", PROJECT, *given_files(tmp_path_factory), cwd=ROOT)
+            "setup",
+            google.runs(
+                *("deploy/setup.sh", "--project", PROJECT, *given_files(tmp_path_factory)),
+                cwd=ROOT,
+                SETUP_WAIT_SECONDS="0.1",
+            ),
         )
-        with running_function({"API_KEYS": google.secret("sluice-api-keys"), "DEMO_TOKENS_PER_SECOND": "200"}) as function:
+        google.run.failing = 1
+        deployment.keep("failed", deployment.step("deploy", "00000000-failed"))
+        deployment.keep("first", deployment.step("deploy", BUILDS[0]))
+        deployment.keep("second", deployment.step("deploy", BUILDS[1], **VARIANT))
+        with running_function({**deployment.keys(), "DEMO_TOKENS_PER_SECOND": "200"}) as function:
             google.run.url = function.url
-            deployment.keep("first", deployment.step("deploy", BUILDS[0]))
-            deployment.keep("second", deployment.step("deploy", BUILDS[1], **VARIANT))
-            smoke_key = google.secret("sluice-smoke-key")
-            deployment.keep("smoke", deployment.step("smoke-test", BUILDS[1], SLUICE_API_KEY=smoke_key))
+            deployment.keep("smoke", deployment.step("smoke-test", BUILDS[1]))
         google.resources.unknown_metrics = 1
         deployment.keep("part", deployment.step("traffic", BUILDS[1], _TRAFFIC_PERCENT="5"))
         deployment.keep("traffic", deployment.step("traffic", BUILDS[1]))

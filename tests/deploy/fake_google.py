@@ -40,7 +40,7 @@ class FakeGoogle:
     def __init__(self, server: HTTPServer, config: Path) -> None:
         self.calls: list[Call] = []
         self.refused: list[str] = []
-        self.uploaded: list[str] = []
+        self.uploaded: dict[str, bytes] = {}
         self.resources = FakeResources()
         self.run = FakeRun()
         self.build = FakeBuild()
@@ -100,7 +100,7 @@ class FakeGoogle:
         except Refused as refusal:
             status = refusal.status
             answer = {"error": {"code": status, "message": str(refusal), "status": refusal.word}}
-            if status != 404:
+            if not refusal.usual:
                 self.refused.append(f"{call.method} {call.host}{call.path}: {refusal}")
         return Response(json.dumps(answer), status=status, content_type="application/json")
 
@@ -120,7 +120,8 @@ class FakeGoogle:
         bucket = {"kind": "storage#bucket", "id": name, "name": name}
         if call.path.startswith("/upload/"):
             start, end = data.index(b"PK\x03\x04"), data.rindex(b"PK\x05\x06") + 22
-            self.uploaded = zipfile.ZipFile(io.BytesIO(data[start:end])).namelist()
+            with zipfile.ZipFile(io.BytesIO(data[start:end])) as source:
+                self.uploaded = {name: source.read(name) for name in source.namelist()}
             return {"kind": "storage#object", "bucket": name, "name": "o.zip", "generation": "1", "size": end - start}
         return {"kind": "storage#buckets", "items": [bucket]} if call.path == "/storage/v1/b" else bucket
 

@@ -37,6 +37,8 @@ class FakeResources:
         self.secrets: dict[str, list[str]] = {}
         self.unknown_metrics = 0
         """How many policies are refused because Monitoring does not know their metrics yet."""
+        self.unknown_accounts = 0
+        """How many policies of IAM are refused because it does not know an account yet."""
 
     def names(self, kind: str) -> list[str]:
         """The last parts of the names of all things of a kind."""
@@ -50,6 +52,8 @@ class FakeResources:
         if name.endswith("/collectionGroups/-/fields"):
             return {"fields": [thing for key, thing in self.things.items() if "/fields/" in key]}
         kind = name.rpartition("/")[2]
+        if kind == "versions":
+            return self._versions(name.removesuffix("/versions"))
         if kind in _IDS:
             return self._create(name, kind, call) if call.method == "POST" else self._list(name, kind)
         if call.method in ("PATCH", "PUT"):
@@ -61,6 +65,12 @@ class FakeResources:
     def _list(self, parent: str, kind: str) -> Answer:
         found = [thing for name, thing in self.things.items() if name.rpartition("/")[0] == parent]
         return {_LISTED_AS.get(kind, kind): found} if found else {}
+
+    def _versions(self, secret: str) -> Answer:
+        values = self.secrets.get(secret, [])
+        return {
+            "versions": [{"name": f"{secret}/versions/{count}", "state": "ENABLED"} for count in range(1, 1 + len(values))]
+        }
 
     def _create(self, parent: str, kind: str, call: Call) -> Answer:
         name = f"{parent}/{_IDS[kind](call.query, call.body, len(self.things))}"
@@ -104,6 +114,9 @@ class FakeResources:
         if verb == "getIamPolicy":
             return self.policies.get(name, {"etag": "BwXk", "version": 1})
         if verb == "setIamPolicy":
+            if self.unknown_accounts:
+                self.unknown_accounts -= 1
+                raise Refused(400, "Service account sluice@… does not exist.", usual=True)
             policy: Answer = call.body["policy"]
             for binding in policy["bindings"]:
                 require(_ROLE.fullmatch(binding["role"]), f"{binding['role']} is no role")

@@ -10,13 +10,14 @@ _MEMORY = re.compile(r"\d+(?:Mi|Gi)")
 
 
 class FakeRun:
-    """Every service at once, each ready as soon as it is sent."""
+    """Every service at once, each ready as soon as it is sent, but for the `failing` next ones."""
 
     def __init__(self) -> None:
         self.services: dict[str, Answer] = {}
         self.policies: dict[str, Answer] = {}
         self.url = f"https://{HOST}"
         """What services and their tags tell as their address; a test puts its own server's here."""
+        self.failing = 0
 
     def answer(self, call: Call) -> Answer:
         """The answer to one call."""
@@ -29,7 +30,7 @@ class FakeRun:
             return self._create(call.body) if call.method == "POST" else self._list()
         if name not in self.services:
             raise Refused(404, f"Resource '{name}' was not found")
-        return self._replace(call.body) if call.method == "PUT" else self.services[name]
+        return self._replace(call.body) if call.method == "PUT" else self._told(self.services[name])
 
     def _list(self) -> Answer:
         return {
@@ -48,24 +49,49 @@ class FakeRun:
         name = service["metadata"]["name"]
         check_revision(name, service["spec"]["template"])
         service["metadata"]["generation"] += 1
-        service["metadata"]["resourceVersion"] = f"v{service['metadata']['generation']}"
-        newest = service["spec"]["template"]["metadata"].get("name") or f"{name}-00001-abc"
+        generation = service["metadata"]["generation"]
+        service["metadata"]["resourceVersion"] = f"v{generation}"
+        template = service["spec"]["template"]
+        last = self.services.get(name, {"spec": {}, "status": {}})
+        newest = last["status"].get("latestCreatedRevisionName")
+        if template != last["spec"].get("template"):
+            newest = template["metadata"].get("name") or f"{name}-{generation:05}-abc"
+            require(newest != last["status"].get("latestCreatedRevisionName"), f"Revision named {newest} exists")
         service["status"] = {
-            "observedGeneration": service["metadata"]["generation"],
-            "conditions": [{"type": kind, "status": "True"} for kind in ("Ready", "ConfigurationsReady", "RoutesReady")],
+            "observedGeneration": generation,
+            "conditions": self._conditions(),
             "latestCreatedRevisionName": newest,
-            "latestReadyRevisionName": newest,
-            "url": self.url,
             "address": {"url": self.url},
-            "traffic": [self._target(target, newest) for target in service["spec"].get("traffic", [{"percent": 100}])],
         }
-        require(sum(target.get("percent", 0) for target in service["status"]["traffic"]) == 100, "traffic is not 100 %")
+        if self.failing:
+            self.failing -= 1
+        else:
+            service["status"]["latestReadyRevisionName"] = newest
+            service["status"]["traffic"] = [
+                _target(target, newest)
+                for target in service["spec"].get("traffic", [{"latestRevision": True, "percent": 100}])
+            ]
+        require(
+            sum(target.get("percent", 0) for target in service["spec"].get("traffic", [{"percent": 100}])) == 100,
+            "traffic is not 100 %",
+        )
         self.services[name] = service
-        return service
+        return self._told(service)
 
-    def _target(self, target: Answer, newest: str) -> Answer:
-        told = {**target, "revisionName": target.get("revisionName", newest)}
-        return {**told, "url": self.url} if "tag" in target else told
+    def _conditions(self) -> list[Answer]:
+        told = {"status": "False", "message": "The container failed to start."} if self.failing else {"status": "True"}
+        return [{"type": kind, **told} for kind in ("Ready", "ConfigurationsReady", "RoutesReady")]
+
+    def _told(self, service: Answer) -> Answer:
+        status = {**service["status"], "url": self.url}
+        status["traffic"] = [{**each, "url": self.url} if "tag" in each else each for each in status.get("traffic", ())]
+        return {**service, "status": status}
+
+
+def _target(target: Answer, newest: str) -> Answer:
+    """As the status tells it. Refuses one that names neither a revision nor the latest."""
+    require(target.get("latestRevision") or target.get("revisionName"), "a traffic target has no revision")
+    return {**target, "revisionName": target.get("revisionName", newest)}
 
 
 def check_revision(service: str, template: Any) -> None:

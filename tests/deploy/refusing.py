@@ -20,11 +20,12 @@ class Call:
 
 
 class Refused(Exception):
-    """An answer that is none, in the form of Google's APIs."""
+    """An answer that is none, in the form of Google's APIs. One that is `usual` happens to those who do nothing wrong."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, usual: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.usual = usual or status == 404
         self.word = _WORDS[status]
 
 

@@ -1,5 +1,7 @@
 """cloudbuild.yaml, read by the clients that will read it: Cloud Build's and Cloud Run's commands of the real gcloud."""
 
+import hashlib
+import json
 import re
 from typing import Any
 
@@ -29,9 +31,12 @@ def shares(service: Any) -> dict[str, int]:
 
 
 def test_cloud_build_accepts_the_file(google: FakeGoogle, build: dict[str, Any]) -> None:
-    done = google.runs("gcloud", "builds", "submit", "--no-source", "--async", "--config", "cloudbuild.yaml", cwd=ROOT)
+    done = google.runs(
+        "gcloud", "beta", "builds", "submit", "--no-source", "--async", "--config", "cloudbuild.yaml", cwd=ROOT
+    )
 
     assert (done.returncode, google.refused) == (0, []), done.stderr
+    assert "only displays logs from Cloud Storage" not in done.stderr
     (sent,) = google.sent("POST", "/builds")
     assert [step["id"] for step in sent["steps"]] == ["test", "deploy", "smoke-test", "traffic", "monitoring"]
     assert [step.get("script") for step in sent["steps"]] == [step.get("script") for step in build["steps"]]
@@ -39,7 +44,7 @@ def test_cloud_build_accepts_the_file(google: FakeGoogle, build: dict[str, Any])
 
 
 def test_every_step_of_a_deployment_succeeds_and_google_refuses_nothing(deployment: Deployment) -> None:
-    failed = {name: done.stderr for name, done in deployment.steps.items() if done.returncode}
+    failed = {name: done.stderr for name, done in deployment.steps.items() if done.returncode and name != "failed"}
 
     assert (failed, deployment.google.refused) == ({}, [])
 
@@ -52,6 +57,13 @@ def test_the_first_revision_takes_the_traffic_and_the_next_one_waits(deployment:
     assert "gets the traffic before the smoke test" in deployment.steps["first"].stdout
 
 
+def test_a_first_deployment_that_failed_can_be_made_again(deployment: Deployment) -> None:
+    assert "The container failed to start" in deployment.steps["failed"].stderr
+    assert deployment.services["failed"]["status"]["latestCreatedRevisionName"] == "sluice-b00000000"
+    assert "latestReadyRevisionName" not in deployment.services["failed"]["status"]
+    assert deployment.steps["first"].returncode == 0
+
+
 def test_gcloud_refuses_to_leave_a_first_revision_without_traffic(google: FakeGoogle) -> None:
     command = ["gcloud", "run", "deploy", "new", "--image", "an/image", "--region", REGION, "--no-traffic"]
 
@@ -60,14 +72,24 @@ def test_gcloud_refuses_to_leave_a_first_revision_without_traffic(google: FakeGo
     assert "--no-traffic not supported when creating a new service" in done.stderr
 
 
-def test_the_smoke_test_asks_the_candidate_with_the_key_of_the_setup(deployment: Deployment) -> None:
+def test_the_smoke_test_asks_the_candidates_first_agent(deployment: Deployment) -> None:
     told = deployment.steps["smoke"].stdout
 
-    assert re.search(r"(?m)^ok: \d+ pieces of an answer arrived over \d{3,} ms$", told), told
+    assert re.search(r"(?m)^ok: \d+ pieces of an answer by demo arrived over \d{3,} ms$", told), told
+
+
+def test_the_smoke_tests_key_is_the_revisions_own_and_only_its_hash_is_uploaded(deployment: Deployment) -> None:
+    key = (deployment.workspace / "smoke.key").read_bytes()
+    uploaded = deployment.google.uploaded
+
+    (entry,) = json.loads(uploaded["smoke_key.json"])
+    assert (len(key), entry["sha256"]) == (48, hashlib.sha256(key).hexdigest())
+    assert not [path for path, content in uploaded.items() if key in content]
+    assert environment(deployment.services["second"])["API_KEYS_FILE"] == "/workspace/smoke_key.json"
 
 
 def test_a_candidate_of_another_build_is_not_tested_in_its_place(deployment: Deployment) -> None:
-    done = deployment.step("smoke-test", "33333333", SLUICE_API_KEY="not-used")
+    done = deployment.step("smoke-test", "33333333")
 
     assert done.returncode == 1
     assert "another deployment has taken it" in done.stderr
@@ -112,23 +134,25 @@ def test_secrets_come_from_secret_manager(deployment: Deployment) -> None:
 @pytest.mark.parametrize("name", ["first", "second"])
 def test_the_function_understands_the_settings_that_it_gets(name: str, deployment: Deployment) -> None:
     service = deployment.services[name]
-    settings = load({**environment(service), "API_KEYS": deployment.google.secret("sluice-api-keys")})
+    settings = load({**environment(service), **deployment.keys()})
 
     spec = service["spec"]["template"]["spec"]
     assert settings.capacity == spec["containerConcurrency"]
     assert settings.threads == spec["containerConcurrency"] + RESERVED_THREADS
     assert spec["timeoutSeconds"] > settings.timeout_seconds
     assert settings.google_cloud_project == PROJECT
+    users = {key.user for key in Settings.keys(settings)}
+    assert users >= {"alice", "smoke-test"}
     assert set(environment(service)) <= {field.upper() for field in Settings.model_fields}
 
 
 def test_substitutions_reach_the_function(deployment: Deployment) -> None:
-    first, second = (load(environment(deployment.services[name])) for name in ("first", "second"))
+    first, second = (load({**environment(deployment.services[name]), **deployment.keys()}) for name in ("first", "second"))
 
     assert (first.enable_streaming, first.conversations) == (True, "firestore:///sluice")
     assert (second.cors_origins, second.max_tokens) == (("https://a.example", "https://b.example"), 500)
     annotations = deployment.services["second"]["spec"]["template"]["metadata"]["annotations"]
-    assert annotations["autoscaling.knative.dev/minScale"] == "1"
+    assert deployment.services["second"]["metadata"]["annotations"]["run.googleapis.com/minScale"] == "1"
     assert '"network":"inside"' in annotations["run.googleapis.com/network-interfaces"].replace(" ", "")
 
 
@@ -159,4 +183,5 @@ def test_gcloud_refuses_a_misspelt_flag(deployment: Deployment, google: FakeGoog
 
 def test_every_image_is_pinned(build: dict[str, Any]) -> None:
     for step in build["steps"]:
-        assert re.fullmatch(r"[^:]+:\d+\.\d+\.\d+", step["name"]), step["name"]
+        name = re.sub(r"\$(_\w+)", lambda found: build["substitutions"][found[1]], step["name"])
+        assert re.fullmatch(r"[^:]+:\d+\.\d+\.\d+", name), name

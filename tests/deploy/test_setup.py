@@ -1,9 +1,8 @@
 """deploy/setup.sh, run by the real gcloud against the fake: what it makes, for whom, and that it can be run again."""
 
-import base64
-import hashlib
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from sluice_service.settings import load
 from tests.deploy.conftest import ALICE, OPENAI_KEY, ROOT, Deployment
 from tests.deploy.fake_google import PROJECT
 
+BOB = {"user": "bob", "sha256": "b" * 64}
 pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("deploy")]
 
 FUNCTION, BUILD = (f"serviceAccount:{name}@{PROJECT}.iam.gserviceaccount.com" for name in ("sluice", "sluice-deploy"))
@@ -56,18 +56,15 @@ def test_each_secret_is_read_by_one_account(deployment: Deployment) -> None:
         "sluice-ticket-secret": {(FUNCTION, accessor)},
         "sluice-openai-api-key": {(FUNCTION, accessor)},
         "sluice-api-keys": {(FUNCTION, accessor)},
-        "sluice-smoke-key": {(BUILD, accessor)},
     }
 
 
-def test_the_smoke_tests_key_is_known_to_the_function_and_may_ask_the_demo_agent_alone(deployment: Deployment) -> None:
+def test_the_function_can_read_the_keys_and_the_ticket_secret(deployment: Deployment) -> None:
     google = deployment.google
     settings = load({"API_KEYS": google.secret("sluice-api-keys"), "TICKET_SECRET": google.secret("sluice-ticket-secret")})
 
-    key, alice = settings.keys()
-    assert (key.user, key.agents) == ("smoke-test", ("demo",))
+    (alice,) = settings.keys()
     assert (alice.user, alice.sha256) == (ALICE["user"], ALICE["sha256"])
-    assert key.sha256 == hashlib.sha256(google.secret("sluice-smoke-key").encode()).hexdigest()
 
 
 def test_a_provider_key_is_stored_without_its_line_end(deployment: Deployment) -> None:
@@ -90,26 +87,35 @@ def test_ttl_policies_are_set_for_every_collection_of_the_store(deployment: Depl
     assert all(name.startswith(f"projects/{PROJECT}/databases/sluice/") for name in fields)
 
 
-def test_a_second_run_makes_nothing_and_says_so(deployment: Deployment) -> None:
+def test_an_account_that_is_not_known_everywhere_yet_is_waited_for(deployment: Deployment) -> None:
+    assert deployment.google.resources.unknown_accounts == 0
+    assert deployment.steps["setup"].returncode == 0
+
+
+def test_a_second_run_mends_what_is_missing_takes_what_is_new_and_says_so(deployment: Deployment, tmp_path: Path) -> None:
     google = deployment.google
     things, before = set(google.resources.things), len(google.calls)
-    (first,) = google.resources.secrets[f"projects/{PROJECT}/secrets/sluice-api-keys"]
+    versions = google.resources.secrets
     policies = json.dumps(google.resources.policies, sort_keys=True)
-    # What somebody made by hand in between is kept, and the smoke test's key added to it.
-    smoke = f"projects/{PROJECT}/secrets/sluice-smoke-key"
-    del google.resources.things[smoke], google.resources.secrets[smoke]
+    # As if the first run had been broken off between making the secret and filling it.
+    versions[f"projects/{PROJECT}/secrets/sluice-ticket-secret"].clear()
+    (tmp_path / "keys.json").write_text(json.dumps([ALICE, BOB]))
+    (tmp_path / "openai.key").write_text(f"{OPENAI_KEY}\r\n")
+    given = ("--keys", str(tmp_path / "keys.json"), "--openai-key", str(tmp_path / "openai.key"))
 
-    done = google.runs("deploy/setup.sh", "--project", PROJECT, cwd=ROOT)
+    done = google.runs("deploy/setup.sh", "--project", PROJECT, *given, cwd=ROOT)
 
     assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if line.startswith("made")] == ["made    secret sluice-smoke-key"]
+    told = [line for line in done.stdout.splitlines() if not line.startswith(("granted", "exists"))]
+    assert told[1:3] == ["changed secret sluice-ticket-secret", "changed secret sluice-api-keys"]
+    assert "exists  secret sluice-openai-api-key" in done.stdout
+    assert not [line for line in told if line.startswith("made")]
     assert set(google.resources.things) == things
     made = [call.path.rpartition("/")[2] for call in google.calls[before:] if call.method == "POST"]
-    assert [path for path in made if ":" not in path] == ["secrets"]
+    assert [path for path in made if ":" not in path] == []
     assert json.dumps(google.resources.policies, sort_keys=True) == policies
-    old, new = json.loads(base64.b64decode(first)), json.loads(google.secret("sluice-api-keys"))
-    assert new[1:] == old
-    assert new[0]["sha256"] == hashlib.sha256(google.secret("sluice-smoke-key").encode()).hexdigest()
+    assert json.loads(google.secret("sluice-api-keys")) == [ALICE, BOB]
+    assert [len(each) for each in versions.values()] == [1, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -128,3 +134,23 @@ def test_what_is_missing_is_said_before_anything_is_made(arguments: list[str], s
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
 
     assert (done.returncode, words in done.stdout + done.stderr) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("[ ]", "holds no key"),
+        ('[{"user": "alice", }', "not valid JSON"),
+        ('[{"user": "alice", "sha256": "abc"}]', "sha256: String should match pattern"),
+        (json.dumps(ALICE), "not a JSON array"),
+    ],
+)
+def test_keys_that_the_function_could_not_read_are_refused_before_anything_is_made(
+    keys: str, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "keys.json").write_text(keys)
+    command = ["bash", str(ROOT / "deploy" / "setup.sh"), "--project", "p", "--keys", str(tmp_path / "keys.json")]
+
+    done = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+
+    assert (done.returncode, words in done.stderr) == (2, True), done.stderr

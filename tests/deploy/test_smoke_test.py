@@ -17,7 +17,9 @@ from tests.deploy.conftest import ROOT
 from tests.support.running_function import RunningFunction, running_function
 
 HEALTHY = {"status": "healthy"}
+CHUNK = 'data: {"choices": [{"delta": {"content": "word"}}]}\n\n'
 REFUSED = {"error": {"code": "missing_credentials"}}
+MODELS = {"object": "list", "data": [{"id": "the-first", "object": "model"}, {"id": "another", "object": "model"}]}
 COMPLETIONS = "/v1/chat/completions"
 
 
@@ -37,6 +39,15 @@ def assert_fails(done: "subprocess.CompletedProcess[str]", *words: str) -> None:
     assert done.returncode == 1, done.stdout
     for part in ("FAILED: ", "why: ", "what to do: ", *words):
         assert part in done.stderr, done.stderr
+
+
+def serve_stream(server: HTTPServer, body: str, content_type: str = "text/event-stream") -> None:
+    """What a service answers that is well, but for its stream."""
+    server.expect_request("/health").respond_with_json(HEALTHY)
+    server.expect_request("/v1/models").respond_with_json(MODELS)
+    with_key = {"Authorization": "Bearer a-key"}
+    server.expect_request(COMPLETIONS, headers=with_key).respond_with_data(body, content_type=content_type)
+    server.expect_request(COMPLETIONS).respond_with_json(REFUSED, 401)
 
 
 @contextmanager
@@ -97,6 +108,29 @@ def test_a_key_that_is_not_known_is_told(function: RunningFunction) -> None:
     assert_fails(smoke_test(function.url, "another-key"), "The key in SLUICE_API_KEY is not known")
 
 
+def test_without_a_name_the_agent_is_the_first_that_is_offered(httpserver: HTTPServer) -> None:
+    serve_stream(httpserver, CHUNK + "data: [DONE]\n\n")
+
+    smoke_test(httpserver.url_for("/"), "a-key")
+
+    asked = [request.get_json() for request, _ in httpserver.log if request.path == COMPLETIONS]
+    assert [question["model"] for question in asked] == ["the-first", "the-first"]
+
+
+def test_an_address_that_is_not_there_yet_and_then_an_older_revisions_is_waited_for(httpserver: HTTPServer) -> None:
+    httpserver.expect_ordered_request("/health").respond_with_data("<h1>no such service</h1>", 404)
+    httpserver.expect_ordered_request("/health").respond_with_json(HEALTHY)
+    httpserver.expect_ordered_request("/v1/models").respond_with_json(REFUSED, 401)
+    httpserver.expect_ordered_request("/v1/models").respond_with_json(MODELS)
+    httpserver.expect_ordered_request(COMPLETIONS).respond_with_json(REFUSED, 401)
+
+    done = smoke_test(httpserver.url_for("/"), "a-key", SMOKE_TEST_PATIENCE_SECONDS="20")
+
+    # It came to the last request, for which nothing is served here.
+    assert done.stdout.count("ok: ") == 2, done.stderr
+    assert_fails(done, "The streamed request got 500")
+
+
 def test_an_agent_that_is_not_there_is_told(function: RunningFunction) -> None:
     assert_fails(smoke_test(function.url, function.key, "nobody"), "The streamed request got 404", "model_not_found")
 
@@ -124,12 +158,10 @@ def test_streaming_that_is_off_has_to_be_off(function: RunningFunction) -> None:
 )
 def test_what_is_no_open_function_with_keys_is_told(health: Any, status: int, words: str, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/health").respond_with_json(health)
+    httpserver.expect_request("/v1/models").respond_with_json(MODELS)
     httpserver.expect_request(COMPLETIONS).respond_with_data("<h1>no</h1>", status)
 
     assert_fails(smoke_test(httpserver.url_for("/"), "a-key"), words)
-
-
-CHUNK = 'data: {"choices": [{"delta": {"content": "word"}}]}\n\n'
 
 
 @pytest.mark.parametrize(
@@ -142,9 +174,6 @@ CHUNK = 'data: {"choices": [{"delta": {"content": "word"}}]}\n\n'
     ],
 )
 def test_a_stream_that_is_not_whole_is_told(body: str, content_type: str, words: str, httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/health").respond_with_json(HEALTHY)
-    with_key = {"Authorization": "Bearer a-key"}
-    httpserver.expect_request(COMPLETIONS, headers=with_key).respond_with_data(body, content_type=content_type)
-    httpserver.expect_request(COMPLETIONS).respond_with_json(REFUSED, 401)
+    serve_stream(httpserver, body, content_type)
 
     assert_fails(smoke_test(httpserver.url_for("/"), "a-key"), words)
