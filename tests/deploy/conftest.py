@@ -63,6 +63,11 @@ class Deployment:
         self.services[name] = json.loads(json.dumps(self.google.run.services.get("sluice")))
 
 
+def shares(service: Any) -> dict[str, int]:
+    """The revisions that have traffic, with their percentages."""
+    return {each["revisionName"]: each["percent"] for each in service["status"]["traffic"] if each.get("percent")}
+
+
 def new_google(folder: Path) -> Iterator[FakeGoogle]:
     """A fake with nothing in it. In CI gcloud has to be there."""
     if shutil.which("gcloud") is None:

@@ -18,6 +18,7 @@ class FakeRun:
         self.url = f"https://{HOST}"
         """What services and their tags tell as their address; a test puts its own server's here."""
         self.failing = 0
+        self.revisions: list[str] = []
 
     def answer(self, call: Call) -> Answer:
         """The answer to one call."""
@@ -28,6 +29,8 @@ class FakeRun:
             return self.policies.get(name, {"etag": "BwXk", "version": 1})
         if call.path.endswith("/services"):
             return self._create(call.body) if call.method == "POST" else self._list()
+        if call.path.endswith("/revisions"):
+            return {"kind": "RevisionList", "metadata": {}, "items": [_revision(each) for each in self.revisions]}
         if name not in self.services:
             raise Refused(404, f"Resource '{name}' was not found")
         return self._replace(call.body) if call.method == "PUT" else self._told(self.services[name])
@@ -56,7 +59,8 @@ class FakeRun:
         newest = last["status"].get("latestCreatedRevisionName")
         if template != last["spec"].get("template"):
             newest = template["metadata"].get("name") or f"{name}-{generation:05}-abc"
-            require(newest != last["status"].get("latestCreatedRevisionName"), f"Revision named {newest} exists")
+            require(newest not in self.revisions, f"Revision named {newest} exists")
+            self.revisions.append(newest)
         service["status"] = {
             "observedGeneration": generation,
             "conditions": self._conditions(),
@@ -86,6 +90,15 @@ class FakeRun:
         status = {**service["status"], "url": self.url}
         status["traffic"] = [{**each, "url": self.url} if "tag" in each else each for each in status.get("traffic", ())]
         return {**service, "status": status}
+
+
+def _revision(name: str) -> Answer:
+    metadata = {
+        "name": name,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "labels": {"serving.knative.dev/service": "sluice"},
+    }
+    return {"metadata": metadata, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
 
 
 def _target(target: Answer, newest: str) -> Answer:

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sluice_service.settings import RESERVED_THREADS, Settings, load
-from tests.deploy.conftest import BUILDS, ROOT, Deployment
+from tests.deploy.conftest import BUILDS, ROOT, Deployment, new_workspace, shares
 from tests.deploy.fake_google import PROJECT, REGION, FakeGoogle
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("deploy")]
@@ -23,11 +24,6 @@ def container(service: Any) -> Any:
 
 def environment(service: Any) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in container(service)["env"] if "value" in entry}
-
-
-def shares(service: Any) -> dict[str, int]:
-    """The revisions that have traffic, with their percentages."""
-    return {each["revisionName"]: each["percent"] for each in service["status"]["traffic"] if each.get("percent")}
 
 
 def test_cloud_build_accepts_the_file(google: FakeGoogle, build: dict[str, Any]) -> None:
@@ -171,11 +167,13 @@ def test_the_function_folder_is_built_for_its_target_by_the_builds_account(deplo
     assert not [path for path in uploaded if "__pycache__" in path]
 
 
-def test_gcloud_refuses_a_misspelt_flag(deployment: Deployment, google: FakeGoogle) -> None:
-    (script,) = [step["script"] for step in deployment.build["steps"] if step["id"] == "deploy"]
-    known = {**deployment.build["substitutions"], "PROJECT_ID": PROJECT, "BUILD_ID": BUILDS[0]}
+def test_gcloud_refuses_a_misspelt_flag(build: dict[str, Any], google: FakeGoogle, tmp_path: Path) -> None:
+    (script,) = [step["script"] for step in build["steps"] if step["id"] == "deploy"]
+    known = {**build["substitutions"], "PROJECT_ID": PROJECT, "BUILD_ID": BUILDS[0]}
 
-    done = google.runs("bash", "-c", script.replace("--no-cpu-throttling", "--no-cpu-throtling"), cwd=ROOT, **known)
+    done = google.runs(
+        "bash", "-c", script.replace("--no-cpu-throttling", "--no-cpu-throtling"), cwd=new_workspace(tmp_path), **known
+    )
 
     assert "unrecognized arguments" in done.stderr
     assert google.run.services == {}
