@@ -27,7 +27,7 @@ export class Conversations {
 		const focused = [...(this.#items.get(id)?.children ?? [])].indexOf(document.activeElement);
 		this.#put(known);
 		const item = this.#items.get(id);
-		ui.list.prepend(item);
+		if (item !== ui.list.firstChild) ui.list.prepend(item);
 		item.children[focused]?.focus();
 	}
 
@@ -47,6 +47,8 @@ export class Conversations {
 			button("Delete", () => this.#delete(id, title), `Delete ${title}`),
 		);
 		const before = this.#items.get(id);
+		// What somebody is about to press stays.
+		if (before?.firstChild.textContent === title) return;
 		if (before) before.replaceWith(item);
 		else ui.list.append(item);
 		this.#items.set(id, item);
