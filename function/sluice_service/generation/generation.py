@@ -155,6 +155,8 @@ class Generation:
             # Once the answer is whole, a tail that fails or hangs costs the usage alone.
             if not self._finishing:
                 raise
+        finally:
+            self._tail = None
         self._require_whole()
 
     def _take(self, batch: Sequence[Event], *, watchdog: Watchdog, choices: int) -> None:

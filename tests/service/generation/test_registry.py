@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from sluice_service.generation.pump import Pump
 from sluice_service.generation.reader import Reader
 from sluice_service.generation.registry import Registry
 from sluice_wire.errors import SluiceError
@@ -60,3 +61,13 @@ def test_with_live_logs_alone_holding_the_memory_a_new_turn_is_refused(start: St
         reader.take()
     with pytest.raises(SluiceError, match="over_capacity"):
         start(ScriptedProvider([finish()]))
+
+
+def test_live_streams_are_ended_beside_those_that_have_ended_already(start: Start, registry: Registry, pump: Pump) -> None:
+    read_all(start(ScriptedProvider([delta("a"), finish()]), grace=1.0))
+    live = start(ScriptedProvider([delta("b"), HANG]), grace=1.0)
+    assert Reader(live.log).wait(5)
+
+    pump.post(registry.abort_all, SluiceError("server_draining"))
+
+    assert b"server_draining" in read_all(live)
