@@ -132,7 +132,7 @@ async def test_a_megabyte_is_pasted_as_one_mark_and_sent_whole(app: ChatApp, ser
     async with app.run_test(notifications=True) as pilot:
         await pilot.press(*"see: ")
         app.screen.query_one(Prompt).post_message(events.Paste(text))
-        await until(pilot, lambda: "⟦pasted 1: 50,001 lines" in draft(app))
+        await until(pilot, lambda: "⟦pasted: 50,001 lines" in draft(app))
         assert len(draft(app)) < 100
 
         await pilot.press("enter")
@@ -183,3 +183,55 @@ async def test_a_theme_that_was_picked_is_there_the_next_time(server: FakeOpenAI
 
 def remembering(server: FakeOpenAI, folder: Path) -> ChatApp:
     return ChatApp(Connection(Endpoint(server.url), patience=HASTY), Memory.at(folder))
+
+
+async def test_a_paste_is_only_where_its_own_mark_stands(server: FakeOpenAI, tmp_path: Path) -> None:
+    app = remembering(server, tmp_path)
+    foreign = f"from a page ⟦pasted 1: x⟧ ⟦pasted {'1' * 5000}: x⟧ ⟦pasted: 1 lines, 12,000 characters⟧"
+    async with app.run_test(notifications=True) as pilot:
+        prompt = app.screen.query_one(Prompt)
+        prompt.post_message(events.Paste("private " * 1500))
+        await until(pilot, lambda: draft(app).endswith("⟧"))
+        await pilot.press("backspace")
+        prompt.post_message(events.Paste(foreign))
+        await until(pilot, lambda: draft(app) == foreign)
+        assert prompt.draft.pasted == {}
+
+        await pilot.press("enter")
+        await until_shown(pilot, "Hello world")
+        await pilot.press("ctrl+z")
+        assert draft(app) == ""
+
+    assert server.completions[0].body["messages"][0]["content"] == foreign
+
+
+async def test_what_was_typed_last_is_there_after_quitting_at_once(server: FakeOpenAI, tmp_path: Path) -> None:
+    paste = "y" * 9_000
+    async with remembering(server, tmp_path).run_test() as pilot:
+        await pilot.press(*"see ")
+        pilot.app.screen.query_one(Prompt).post_message(events.Paste(paste))
+        await until(pilot, lambda: draft(pilot.app).endswith("⟧"))
+        await pilot.press("!", "ctrl+q")
+
+    async with remembering(server, tmp_path).run_test() as pilot:
+        await until(pilot, lambda: draft(pilot.app).endswith("⟧!"))
+        assert pilot.app.screen.query_one(Prompt).whole_text == f"see {paste}!"
+
+
+def has_draft(folder: Path) -> bool:
+    return any(folder.glob("drafts/*.json"))
+
+
+async def test_a_draft_is_written_down_while_the_user_types_on(server: FakeOpenAI, tmp_path: Path) -> None:
+    async with remembering(server, tmp_path).run_test() as pilot:
+        for _ in range(1000):
+            if has_draft(tmp_path):
+                break
+            await pilot.press("x")
+        assert has_draft(tmp_path)
+
+
+async def test_a_draft_that_is_too_long_to_be_kept_is_told(server: FakeOpenAI, tmp_path: Path) -> None:
+    async with remembering(server, tmp_path).run_test(notifications=True, size=(120, 24)) as pilot:
+        pilot.app.screen.query_one(Prompt).post_message(events.Paste("水" * (3 << 19)))
+        await until_shown(pilot, "too long to be kept")

@@ -1,6 +1,7 @@
 """What was written and not yet sent, so that a terminal that dies, or is left, does not take it along."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ _MAX_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A prompt's text, and the long pastes that stand folded in it."""
+    """A prompt's text, and the long pastes that stand folded in it, by their marks."""
 
     text: str
-    pasted: tuple[str, ...] = ()
+    pasted: Mapping[str, str] = field(default_factory=dict)
 
 
 class Drafts:
@@ -24,12 +25,12 @@ class Drafts:
     def __init__(self, folder: Path) -> None:
         self._file = HeldFile(folder, MAX_AGE_SECONDS, _MAX_BYTES)
 
-    def keep(self, draft: Draft) -> None:
-        """Write it down; an empty one is dropped."""
+    def keep(self, draft: Draft) -> bool:
+        """Write it down; an empty one is dropped. False where it is too long: what was there before stays."""
         if draft.text.strip():
-            self._file.keep(asdict(draft))
-        else:
-            self._file.drop()
+            return self._file.keep(asdict(draft))
+        self._file.drop()
+        return True
 
     def release(self) -> None:
         """Leave it to the next terminal."""
@@ -42,6 +43,6 @@ class Drafts:
 
 def _draft(body: Any) -> Draft | None:
     text, pasted = (body.get("text"), body.get("pasted")) if isinstance(body, dict) else (None, None)
-    if not isinstance(text, str) or not isinstance(pasted, list) or not all(isinstance(part, str) for part in pasted):
+    if not isinstance(text, str) or not isinstance(pasted, dict):
         return None
-    return Draft(text, tuple(pasted))
+    return Draft(text, pasted) if all(isinstance(part, str) for part in pasted.values()) else None

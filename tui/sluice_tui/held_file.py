@@ -26,11 +26,14 @@ class HeldFile:
         self._path = folder / f"{secrets.token_hex(8)}.json"
         self._descriptor: int | None = None
 
-    def keep(self, body: Mapping[str, Any]) -> None:
-        """Write it, in place of what was there. A reader sees the old one or the new one, never a part."""
+    def keep(self, body: Mapping[str, Any]) -> bool:
+        """Write it, in place of what was there. A reader sees the old one or the new one, never a part.
+
+        False where it is too long, and nothing was written.
+        """
         content = json.dumps(body).encode("ascii")
         if len(content) > self._max_bytes:
-            return
+            return False
         with suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             unready = self._path.with_suffix(".new")
@@ -39,6 +42,7 @@ class HeldFile:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(descriptor, content)
             unready.replace(self._path)
+        return True
 
     def drop(self) -> None:
         """It is of no use any more."""

@@ -47,9 +47,12 @@ class Busy(Exception):
     """A turn is in progress; one is sent at a time."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Turn:
-    """A question and its answer. `now` is a monotonic clock's seconds, the same clock in every call."""
+    """A question and its answer. `now` is a monotonic clock's seconds, the same clock in every call.
+
+    Two turns may say the same and are two; what they say is in no traceback.
+    """
 
     question: str
     started_at: float

@@ -1,15 +1,17 @@
 """What is asked: the prompt, and the turns from the question to the answer, the error or another try."""
 
-from collections.abc import Iterator, Mapping
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.binding import BindingType
+from textual.worker import Worker, get_current_worker
 
 from sluice_tui.bindings import bound
 from sluice_tui.connection import Connection, Line
-from sluice_tui.drafts import Draft
 from sluice_tui.errors import ClientError, as_text
 from sluice_tui.memory import Memory
 from sluice_tui.screens.choices import choose_question
@@ -26,7 +28,10 @@ from sluice_tui.widgets.welcome import Welcome
 
 
 class AskingScreen(ReadingScreen):
-    """One conversation over one connection, a turn at a time."""
+    """One conversation over one connection. One thing at a time is under way in it: an answer, or a change of it.
+
+    From the key press to the end of it the prompt is held: that is the mark by which everything else is refused.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bound("cancel", show=True),
@@ -39,6 +44,8 @@ class AskingScreen(ReadingScreen):
         self._connection = connection
         self._memory = memory
         self._edited: Turn | None = None
+        self._changing: Worker[Any] | None = None
+        self._draft_kept = True
         self._prompt = Prompt(memory.history, keys["send"].split(","), keys["newline"].split(","))
         self._standing = Standing(connection, keys)
         self._talk = Talk(self, connection, self._shown, memory.records, self._standing.connected, self._ended)
@@ -53,7 +60,7 @@ class AskingScreen(ReadingScreen):
             self._standing.connected(line)
             if not line.agent.name:
                 await self._name_agent(line)
-            await self._standing.guide_on()
+            self._guide_on()
         except ClientError as error:
             self._standing.not_connected()
             # A turn that waits for the line tells it itself.
@@ -66,6 +73,10 @@ class AskingScreen(ReadingScreen):
             await self._connection.agents()
             self._standing.connected(await self._connection.use(line.agent.id))
 
+    @work(group="guide", exclusive=True)
+    async def _guide_on(self) -> None:
+        await self._standing.guide_on()
+
     # -- a question and its answer
 
     @on(Prompt.Sent)
@@ -75,10 +86,9 @@ class AskingScreen(ReadingScreen):
             await self.query(ErrorPanel).remove()
         for panel in self.query(ErrorPanel):
             panel.settle()
-        edited = self._edited
+        edited, self._edited = self._edited, None
         if edited:
-            self._edit(None, "")
-            self._fork_and_ask(edited, message.text)
+            self._change(partial(self._ask_instead, edited, message.text, edited=True))
         else:
             await self._ask(message.text)
 
@@ -87,15 +97,16 @@ class AskingScreen(ReadingScreen):
         await self._talk.ask(question)
         self.refresh_bindings()
 
-    @work(group="fork")
-    async def _fork_and_ask(self, turn: Turn, question: str) -> None:
-        with self._told():
+    async def _ask_instead(self, turn: Turn, question: str, *, edited: bool) -> None:
+        """In a fork from before that turn. Where there can be none, an edited question is in the prompt again."""
+        try:
             await self._talk.fork_before(turn)
-            await self.query(ErrorPanel).remove()
-            await self._ask(question)
-            return
-        self._edit(turn, question)
-        self._prompt.release()
+        except (ClientError, CancelledError):
+            if edited:
+                self._edit(turn, question)
+            raise
+        await self.query(ErrorPanel).remove()
+        await self._ask(question)
 
     async def _ended(self, turn: Turn, error: ClientError | None) -> None:
         self._prompt.release()
@@ -104,16 +115,21 @@ class AskingScreen(ReadingScreen):
         if error:
             self._transcript.add_panel(ErrorPanel(error))
         elif turn.state is TurnState.FINISHED:
-            await self._standing.guide_on()
+            self._guide_on()
 
     @on(Prompt.Refused)
     def _explain(self) -> None:
-        self.notify(f"An answer is on its way; {spelt(self._keys['cancel'])} stops it. Your text stays here.")
+        what = "A conversation" if self._changing else "An answer"
+        told = f"{what} is on its way; {spelt(self._keys['cancel'])} stops it. Your text stays here."
+        self.notify(told, markup=False)
 
     @on(Prompt.Settled)
-    def _keep_draft(self, message: Prompt.Settled) -> None:
-        if self._memory.drafts:
-            self._memory.drafts.keep(message.draft)
+    def _keep_draft(self) -> None:
+        if not self._memory.drafts or self._memory.drafts.keep(self._prompt.draft):
+            self._draft_kept = True
+        elif self._draft_kept:
+            self._draft_kept = False
+            self.notify("What you write is too long to be kept: it is lost when this terminal closes.", severity="warning")
 
     @on(Transcript.NewBelow)
     def _tell_new(self, message: Transcript.NewBelow) -> None:
@@ -122,15 +138,18 @@ class AskingScreen(ReadingScreen):
     # -- stopping, editing, and another try
 
     async def action_cancel(self) -> None:
-        """Stop the answer, or the editing of a question."""
+        """Stop the answer, the change of the conversation, or the editing of a question."""
         if self._talk.running:
             await self._talk.stop()
+        elif self._changing and not self._talk.session.active:
+            self._changing.cancel()
         elif self._edited:
-            self._edit(None, "")
+            self._leave_edit()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 -- Textual's
         """Esc is offered only where there is something to stop."""
-        return action != "cancel" or self._talk.running is not None or self._edited is not None
+        stoppable = self._talk.running, self._changing, self._edited
+        return action != "cancel" or any(stoppable)
 
     @work(group="dialog", exclusive=True)
     async def action_edit(self) -> None:
@@ -140,44 +159,79 @@ class AskingScreen(ReadingScreen):
         if turn := await choose_question(self.app, self._talk.session):
             self._edit(turn, turn.question)
 
-    def _edit(self, turn: Turn | None, question: str) -> None:
-        """The prompt holds this question, which takes the place of that turn; or none, and is free again."""
+    def _edit(self, turn: Turn, question: str) -> None:
+        """The prompt holds this question, which takes the place of that turn, until it is sent or left."""
         self._edited = turn
-        self._prompt.put(Draft(question))
-        self._prompt.border_title = f"An earlier question · {spelt(self._keys['cancel'])} leaves it" if turn else ""
+        self._prompt.lend(question, f"An earlier question · {spelt(self._keys['cancel'])} leaves it")
         self.refresh_bindings()
 
-    async def action_regenerate(self) -> None:
+    def _leave_edit(self) -> None:
+        self._edited = None
+        self._prompt.take_back()
+        self.refresh_bindings()
+
+    def action_regenerate(self) -> None:
         """Ask the last question once more: a whole answer stays in the conversation as it was, which is forked."""
         turns = self._talk.session.turns
         if not turns or self._busy():
             return
-        self._prompt.hold()
         if turns[-1].state is TurnState.FINISHED:
-            self._fork_and_ask(turns[-1], turns[-1].question)
-            return
+            self._change(partial(self._ask_instead, turns[-1], turns[-1].question, edited=False))
+        else:
+            self._change(self._again)
+
+    async def _again(self) -> None:
         await self.query(ErrorPanel).remove()
         await self._talk.again()
 
     @on(ErrorPanel.Retry)
-    async def _retry(self, message: ErrorPanel.Retry) -> None:
-        if not self._talk.session.active:
-            await self._try_again(message.panel)
+    def _retry(self, message: ErrorPanel.Retry) -> None:
+        self._try_again(message.panel)
 
     @on(ErrorPanel.NewKey)
     @work(group="dialog", exclusive=True)
     async def _ask_for_key(self, message: ErrorPanel.NewKey) -> None:
         if await self.app.push_screen_wait(KeyScreen(self._connection)):
-            await self._try_again(message.panel)
+            self._try_again(message.panel)
 
-    async def _try_again(self, panel: ErrorPanel) -> None:
-        self._prompt.focus()
-        await panel.remove()
-        if not self._talk.session.turns:
-            self._connect()
+    def _try_again(self, panel: ErrorPanel) -> None:
+        if self._busy():
+            panel.offer_again()
             return
+        self._prompt.focus()
+        turns = self._talk.session.turns
+        if turns and turns[-1].state is not TurnState.FINISHED:
+            self._change(self._again)
+        else:
+            panel.remove()
+            self._connect()
+
+    # -- one thing at a time
+
+    def _change(self, change: Callable[[], Awaitable[None]]) -> None:
+        """Do this to the conversation: until it is done nothing is sent and nothing else begins; Esc stops it."""
         self._prompt.hold()
-        await self._talk.again()
+        if self._edited:
+            self._leave_edit()
+        self.run_worker(self._changed_by(change), group="change")
+
+    async def _changed_by(self, change: Callable[[], Awaitable[None]]) -> None:
+        self._changing = get_current_worker()
+        self.refresh_bindings()
+        try:
+            with self._told():
+                await change()
+        finally:
+            self._changing = None
+            if not self._talk.session.active:
+                self._prompt.release()
+            self.refresh_bindings()
+
+    def _busy(self) -> bool:
+        """Whether something is under way; the user is told so."""
+        if self._prompt.held:
+            self._explain()
+        return self._prompt.held
 
     # -- what is told
 
@@ -188,11 +242,6 @@ class AskingScreen(ReadingScreen):
             yield
         except ClientError as error:
             self.notify(as_text(error.report), severity="error", markup=False)
-
-    def _busy(self) -> bool:
-        if self._talk.session.active:
-            self._explain()
-        return self._talk.session.active is not None
 
     def _tick(self) -> None:
         self._standing.tick(self._talk.session, self._talk.running)

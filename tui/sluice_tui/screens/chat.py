@@ -1,7 +1,7 @@
 """The chat: the whole screen, and the way from one conversation, or one agent, to another."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import ClassVar
 
 from textual import on, work
@@ -69,6 +69,9 @@ class ChatScreen(AskingScreen):
 
     async def on_unmount(self) -> None:
         """The end of the app, while the connection still stands."""
+        self._keep_draft()
+        if self._memory.drafts:
+            self._memory.drafts.release()
         await self._talk.leave()
 
     # -- an answer that another terminal left behind
@@ -76,10 +79,11 @@ class ChatScreen(AskingScreen):
     @on(Offer.Answered)
     async def _take_up(self, message: Offer.Answered) -> None:
         self._prompt.focus()
+        if message.wanted and self._busy():
+            return
         left_behind = await self._take_offer()
         if left_behind and message.wanted:
-            self._prompt.hold()
-            self._read_on(left_behind)
+            self._change(partial(self._read_on, left_behind))
         elif left_behind and self._memory.records:
             self._memory.records.drop()
 
@@ -90,7 +94,6 @@ class ChatScreen(AskingScreen):
         await self.query(Offer).remove()
         return left_behind
 
-    @work(group="fork")
     async def _read_on(self, left_behind: Unfinished) -> None:
         """Show what came before, then the answer: from the store where it is whole there, else from its stream."""
         await self.query(Welcome).remove()
@@ -99,31 +102,37 @@ class ChatScreen(AskingScreen):
 
     # -- conversations and agents
 
-    async def action_new(self) -> None:
+    def action_new(self) -> None:
         """Begin another conversation."""
         if not self._busy():
-            await self._talk.open(new_session(), stored=False)
-            await self._transcript.mount(self._standing.welcome)
-            await self._standing.guide_on()
+            self._change(self._begin_anew)
+
+    async def _begin_anew(self) -> None:
+        await self._talk.open(new_session(), stored=False)
+        await self._transcript.mount(self._standing.welcome)
+        self._guide_on()
 
     @work(group="dialog", exclusive=True)
     async def action_conversations(self) -> None:
         """Look through what is stored, and open one."""
-        session = self._talk.session
         with self._told():
-            outcome = await look_through(self.app, self._connection, session.id, Path.cwd())
+            outcome = await look_through(self.app, self._connection, self._talk.session.id)
+            session = self._talk.session
             session.title = outcome.renamed.get(session.id, session.title)
             if outcome.opened and not self._busy():
-                api = (await self._connection.line()).api
-                await self._talk.open(session_of(*await Conversations(api).read(outcome.opened)), stored=True)
+                self._change(partial(self._open, outcome.opened))
             elif session.id in outcome.deleted:
-                await self.action_new()
+                self.action_new()
+
+    async def _open(self, conversation_id: str) -> None:
+        conversations = Conversations((await self._connection.line()).api)
+        await self._talk.open(session_of(*await conversations.read(conversation_id)), stored=True)
 
     @work(group="dialog", exclusive=True)
     async def action_export(self) -> None:
         """Write the conversation to a file in the current folder."""
         if self._talk.session.turns:
-            await export_as_chosen(self.app, self._talk.session, Path.cwd())
+            await export_as_chosen(self.app, self._talk.session)
         else:
             self.notify("There is nothing to export yet.")
 
@@ -133,7 +142,7 @@ class ChatScreen(AskingScreen):
         with self._told():
             if line := await choose_agent(self.app, self._connection):
                 self._standing.connected(line)
-                await self._standing.guide_on()
+                self._guide_on()
 
     @work(group="dialog", exclusive=True)
     async def action_start_again(self) -> None:
@@ -141,7 +150,7 @@ class ChatScreen(AskingScreen):
         with self._told():
             line = await self._connection.line()
             await Conversations(line.api).start_again(line.agent.id)
-            await self._standing.guide_on()
+            self._guide_on()
 
     def action_details(self) -> None:
         """All that is known about the answers."""

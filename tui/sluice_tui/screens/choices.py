@@ -3,7 +3,6 @@
 They raise ClientError where the server has to be asked and cannot be.
 """
 
-from pathlib import Path
 from typing import Any
 
 from textual.app import App
@@ -36,13 +35,13 @@ async def choose_question(app: App[Any], session: Session) -> Turn | None:
     return session.turns[int(picked)] if picked else None
 
 
-async def look_through(app: App[Any], connection: Connection, current: str, folder: Path) -> Outcome:
+async def look_through(app: App[Any], connection: Connection, current: str) -> Outcome:
     """What became of the stored conversations. Where none are stored, the user is told so."""
     if not (await connection.capabilities()).conversations:
         app.notify("This server stores no conversations; only Sluice does.", title=connection.place, markup=False)
         return Outcome()
     conversations = Conversations((await connection.line()).api)
-    return await app.push_screen_wait(ConversationsScreen(conversations, inert_line(connection.place), current, folder))
+    return await app.push_screen_wait(ConversationsScreen(conversations, inert_line(connection.place), current))
 
 
 def _about(id: str, title: str, description: str) -> Inert:

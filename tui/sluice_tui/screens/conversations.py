@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
@@ -35,7 +34,7 @@ class Outcome:
 
 
 class ConversationsScreen(ModalScreen[Outcome]):
-    """All of the user's conversations on this server, last used first. `folder` is where exports go."""
+    """All of the user's conversations on this server, last used first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close"),
@@ -44,11 +43,10 @@ class ConversationsScreen(ModalScreen[Outcome]):
         Binding("f8", "delete", "Delete"),
     ]
 
-    def __init__(self, conversations: Conversations, place: Inert, current: str, folder: Path) -> None:
+    def __init__(self, conversations: Conversations, place: Inert, current: str) -> None:
         super().__init__()
         self._conversations = conversations
         self._place = place
-        self._folder = folder
         self._summaries: list[Summary] = []
         self._outcome = Outcome()
         self._list = SearchList(current=current, empty="Looking …")
@@ -128,7 +126,7 @@ class ConversationsScreen(ModalScreen[Outcome]):
         except ClientError as error:
             self._tell_error(error)
             return
-        await export_as_chosen(self.app, session, self._folder)
+        await export_as_chosen(self.app, session)
 
     def _selected(self) -> Summary | None:
         item = self._list.highlighted

@@ -19,7 +19,7 @@ Fact = tuple[str, str]
 
 
 class DetailsScreen(ModalScreen[None]):
-    """One turn at a time, the last one first."""
+    """One turn at a time, the last one first: of those that there are when it is opened, whatever becomes of them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "go(-1)", "Before", priority=True),
@@ -32,7 +32,8 @@ class DetailsScreen(ModalScreen[None]):
         super().__init__()
         self._session = session
         self._place = place
-        self._number = len(session.turns)
+        self._turns = list(session.turns)
+        self._number = len(self._turns)
         self._title = Static(markup=False, classes="title")
         self._facts = Static(markup=False)
 
@@ -51,7 +52,7 @@ class DetailsScreen(ModalScreen[None]):
 
     def action_go(self, step: int) -> None:
         """To the turn before or after."""
-        self._number = min(max(1, self._number + step), len(self._session.turns))
+        self._number = min(max(1, self._number + step), len(self._turns))
         self._show()
 
     async def action_copy(self) -> None:
@@ -60,11 +61,11 @@ class DetailsScreen(ModalScreen[None]):
         self.notify(f"Details copied {await clipboard.copy(self.app, known)}.")
 
     def _known(self) -> list[Fact]:
-        turn = self._session.turns[self._number - 1]
+        turn = self._turns[self._number - 1]
         return [*facts(turn, time.monotonic()), *_conversation(self._session, self._place)]
 
     def _show(self) -> None:
-        self._title.update(f"Turn {self._number} of {len(self._session.turns)}")
+        self._title.update(f"Turn {self._number} of {len(self._turns)}")
         width = max(len(name) for name, _ in self._known())
         lines = [Content.styled(f"{name:<{width}}  ", "$foreground-muted") + Content(value) for name, value in self._known()]
         self._facts.update(Content("\n").join(lines))

@@ -18,18 +18,19 @@ _KINDS = (
 )
 
 
-async def export_as_chosen(app: App[Any], session: Session, folder: Path) -> None:
-    """To be awaited in a worker: it waits for the user."""
+async def export_as_chosen(app: App[Any], session: Session) -> None:
+    """Into the current folder. To be awaited in a worker: it waits for the user."""
     if kind := await app.push_screen_wait(PickScreen("Export as", _KINDS)):
-        export_to(app, session, folder, kind)
+        export_to(app, session, kind)
 
 
-def export_to(app: App[Any], session: Session, folder: Path, kind: str) -> None:
+def export_to(app: App[Any], session: Session, kind: str) -> None:
     """Write it, and say where it went, or why it could not be written."""
     try:
-        path = export(session, kind, folder, datetime.now().astimezone())
+        # Asked for only here: the folder may be gone.
+        path = export(session, kind, Path.cwd(), datetime.now().astimezone())
     except OSError as error:
-        problem = inert_line(f"{folder}: {error.strerror or error}")
+        problem = inert_line(f"{error.filename or 'the current folder'}: {error.strerror or error}")
         app.notify(f"Nothing was written: {problem}", severity="error", markup=False)
         return
     app.notify(inert_line(str(path)), title="Exported to", markup=False)

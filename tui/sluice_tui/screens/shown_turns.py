@@ -3,6 +3,7 @@
 However long the conversation, what is mounted is bounded; the texts themselves are small and stay in the session.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ MAX_CHARACTERS = 60_000
 MAX_QUESTION_CHARACTERS = 8_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ShownTurn:
     """The widgets of one turn."""
 
@@ -56,62 +57,84 @@ class ShownTurns:
         self._transcript = transcript
         self._session = Session()
         self._shown: list[ShownTurn] = []
+        self._moving = asyncio.Lock()
+        """Held while turns are mounted or taken away: two at once would show a turn twice."""
         self.earlier, self.later = Marker(markup=False), Marker(markup=False)
+
+    @property
+    def turns(self) -> Sequence[Turn]:
+        """All of the session's, mounted or not."""
+        return self._session.turns
 
     async def show(self, session: Session) -> None:
         """The end of this session, in place of everything that was shown."""
-        self._session = session
-        await self._transcript.remove_children()
-        first = first_fitting(session.turns, len(session.turns))
-        self._shown = [ShownTurn.of(turn) for turn in session.turns[first:]]
-        await self._transcript.mount_all(_widgets(self._shown))
-        self._mark()
-        self._transcript.follow()
+        async with self._moving:
+            self._session = session
+            await self._show_until(len(session.turns))
 
     async def begin(self, turn: Turn, author: Inert) -> Answer:
         """A new turn at the end of the session; the oldest ones leave when there are too many."""
-        if self.later.display:
-            await self.show(Session(self._session.id, self._session.title, self._session.turns[:-1]))
-        shown = ShownTurn(turn, question_of(turn), Answer(author))
-        self._shown.append(shown)
-        await self._transcript.mount_all([shown.question, shown.answer])
-        self._transcript.follow()
-        await self._trim_top()
-        return shown.answer
+        async with self._moving:
+            if self.later.display:
+                await self._show_until(len(self._session.turns) - 1)
+            shown = ShownTurn(turn, question_of(turn), Answer(author))
+            self._shown.append(shown)
+            await self._transcript.mount_all([shown.question, shown.answer])
+            self._transcript.follow()
+            await self._trim_top()
+            return shown.answer
 
     async def again(self, turn: Turn, author: Inert) -> Answer:
-        """Another answer in place of the last one."""
-        shown = self._shown[-1]
-        await shown.answer.remove()
-        shown.turn, shown.answer = turn, Answer(author)
-        await self._transcript.mount(shown.answer, after=shown.question)
-        self._transcript.follow()
-        return shown.answer
+        """Another answer in place of the session's last one."""
+        async with self._moving:
+            if self.later.display:
+                await self._show_until(len(self._session.turns))
+            shown = self._shown[-1]
+            await shown.answer.remove()
+            shown.turn, shown.answer = turn, Answer(author)
+            await self._transcript.mount(shown.answer, after=shown.question)
+            self._transcript.follow()
+            return shown.answer
 
     async def cut(self, turns: Sequence[Turn]) -> None:
         """Take these away: they are of this conversation no more."""
-        gone = [shown for shown in self._shown if shown.turn in turns]
-        self._shown = [shown for shown in self._shown if shown not in gone]
-        await self._transcript.remove_children(_widgets(gone))
+        async with self._moving:
+            gone = [shown for shown in self._shown if shown.turn in turns]
+            self._shown = [shown for shown in self._shown if shown not in gone]
+            await self._transcript.remove_children(_widgets(gone))
+            if self.later.display or not self._shown:
+                await self._show_until(len(self._session.turns))
 
     async def older(self) -> None:
         """Some more above the first, and as many less at the end."""
-        place = self._place()
-        if not place or self._session.active:
-            return
-        first = first_fitting(self._session.turns, place, MAX_TURNS // 2, MAX_CHARACTERS // 2)
-        kept = max(0, last_fitting(self._session.turns, first) - place)
-        gone, self._shown = self._shown[kept:], self._shown[:kept]
-        added = [ShownTurn.of(turn) for turn in self._session.turns[first:place]]
-        await self._transcript.remove_children(_widgets(gone))
-        self._transcript.prepend(_widgets(added))
-        self._shown = [*added, *self._shown]
-        self._mark()
+        async with self._moving:
+            if self._session.active or not (place := self._place()):
+                return
+            first = first_fitting(self._session.turns, place, MAX_TURNS // 2, MAX_CHARACTERS // 2)
+            kept = max(0, last_fitting(self._session.turns, first) - place)
+            gone, self._shown = self._shown[kept:], self._shown[:kept]
+            added = [ShownTurn.of(turn) for turn in self._session.turns[first:place]]
+            await self._transcript.remove_children(_widgets(gone))
+            self._transcript.prepend(_widgets(added))
+            self._shown = [*added, *self._shown]
+            self._mark()
 
     async def newest(self) -> None:
         """Back to the end, where it is not mounted."""
-        if self.later.display:
-            await self.show(self._session)
+        async with self._moving:
+            if self.later.display:
+                await self._show_until(len(self._session.turns))
+
+    async def _show_until(self, end: int) -> None:
+        """The session's turns before that one, in place of everything that was shown."""
+        turns = self._session.turns
+        self._shown = [ShownTurn.of(turn) for turn in turns[first_fitting(turns, end) : end]]
+        # Both are begun before either is waited for: whoever is stopped meanwhile leaves no empty screen.
+        gone, coming = self._transcript.remove_children(), self._transcript.mount_all(_widgets(self._shown))
+        await gone
+        await coming
+        self._mark()
+        self._transcript.follow()
 
     async def _trim_top(self) -> None:
         first = first_fitting(self._session.turns, len(self._session.turns)) - self._place()

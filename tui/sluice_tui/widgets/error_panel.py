@@ -85,6 +85,10 @@ class ErrorPanel(Vertical, can_focus=True):
         self.can_focus = False
         self.query(".hint, #retry, #new_key").set(display=False)
 
+    def offer_again(self) -> None:
+        """The try that was asked for could not begin."""
+        self._settled = False
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 -- Textual's
         """A key is asked for only where one was refused."""
         return action != "new_key" or action in self._offers

@@ -1,6 +1,7 @@
 """Where the user writes."""
 
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,8 +21,9 @@ from sluice_tui.safety import inert
 FOLDED_CHARACTERS = 8_000
 """A longer paste stands as one mark: a text area of a megabyte takes seconds for each key."""
 
-_SETTLED_SECONDS = 0.5
-_FOLD = re.compile(r"⟦pasted (\d+): [^⟧\n]*⟧")
+_SETTLED_SECONDS = 1.0
+_TOKEN_BYTES = 4
+_MARK = re.compile(r"(⟦pasted: [^⟧\n]*⟧)")
 
 
 class Prompt(TextArea):
@@ -41,11 +43,8 @@ class Prompt(TextArea):
     class Refused(Message):
         """The user wants to send before `release`; the text stays where it is."""
 
-    @dataclass
     class Settled(Message):
-        """Nothing was typed for a moment: time to write the draft down."""
-
-        draft: Draft
+        """Time to write the draft down: something was typed, a moment ago at most."""
 
     def __init__(self, history: History, send_keys: Sequence[str] = (), newline_keys: Sequence[str] = ()) -> None:
         super().__init__(compact=True, highlight_cursor_line=False, placeholder="Ask something (F1: help)")
@@ -53,7 +52,8 @@ class Prompt(TextArea):
         self._actions = dict.fromkeys(send_keys or KEYS["send"].keys.split(","), self._send)
         self._actions |= dict.fromkeys(newline_keys or KEYS["newline"].keys.split(","), self._break_line)
         self._recalled: int | None = None
-        self._pasted: list[str] = []
+        self._pasted: dict[str, str] = {}
+        self._aside: Draft | None = None
         self._held = False
         self._settling: Timer | None = None
 
@@ -64,20 +64,35 @@ class Prompt(TextArea):
 
     @property
     def draft(self) -> Draft:
-        """What stands there."""
-        return Draft(self.text, tuple(self._pasted))
+        """What stands there, below what it was lent over."""
+        here = Draft(self.text, {mark: self._pasted[mark] for mark in _MARK.findall(self.text) if mark in self._pasted})
+        if not self._aside or not self._aside.text:
+            return here
+        return Draft(f"{self._aside.text}\n{here.text}", {**self._aside.pasted, **here.pasted})
 
     @property
     def whole_text(self) -> str:
         """What stands there, with the pastes in the place of their marks."""
-        return _FOLD.sub(self._unfolded, self.text)
+        return _MARK.sub(lambda mark: self._pasted.get(mark[0], mark[0]), self.text)
 
     def put(self, draft: Draft) -> None:
-        """Write this in place of what stands there, the cursor at its end."""
-        self._pasted = list(draft.pasted)
-        text = inert(draft.text) if len(draft.text) <= FOLDED_CHARACTERS else self._fold(draft.text)
-        self.load_text(text)
+        """Write this in place of what stands there, the cursor at its end. It can be undone."""
+        self._pasted |= draft.pasted
+        self.replace("".join(map(self._shown, _MARK.split(draft.text))), self.document.start, self.document.end)
         self.move_cursor(self.document.end)
+
+    def lend(self, text: str, title: str) -> None:
+        """Have this written instead: what stands there comes back when it is sent or taken back."""
+        self._aside = self._aside or self.draft
+        self.border_title = title
+        self.put(Draft(text))
+
+    def take_back(self) -> None:
+        """What stood there before comes back."""
+        if self._aside is not None:
+            aside, self._aside = self._aside, None
+            self.border_title = ""
+            self.put(aside)
 
     def hold(self) -> None:
         """Send nothing until `release`."""
@@ -99,19 +114,17 @@ class Prompt(TextArea):
         event.stop()
         event.prevent_default()
         text = event.text.replace("\r\n", "\n").replace("\r", "\n")
-        shown = inert(text) if len(text) <= FOLDED_CHARACTERS else self._fold(text)
-        self.replace(shown, *self.selection, maintain_selection_offset=False)
+        self.replace(self._shown(text), *self.selection, maintain_selection_offset=False)
 
     def on_text_area_changed(self) -> None:
-        """Wait until the user pauses."""
-        if self._settling:
-            self._settling.stop()
-        self._settling = self.set_timer(_SETTLED_SECONDS, self._settle)
+        """Tell it soon, also where the user never pauses."""
+        if not self._settling:
+            self._settling = self.set_timer(_SETTLED_SECONDS, self._settle)
 
     def action_delete_left(self) -> None:
         """Delete a character, or a whole mark of a paste."""
         row, column = self.cursor_location
-        mark = next((m for m in _FOLD.finditer(self.document.get_line(row)) if m.end() == column), None)
+        mark = next((m for m in _MARK.finditer(self.document.get_line(row)) if m.end() == column), None)
         if mark and self.selection.is_empty:
             self.delete((row, mark.start()), (row, column))
         else:
@@ -135,15 +148,19 @@ class Prompt(TextArea):
             self.call_later(self.run_action, "screen.follow")
 
     def _settle(self) -> None:
-        self.post_message(self.Settled(self.draft))
+        self._settling = None
+        self.post_message(self.Settled())
+
+    def _shown(self, text: str) -> str:
+        """The text as it stands in the prompt: folded where it is long, a mark of this prompt as it is."""
+        return inert(text) if len(text) <= FOLDED_CHARACTERS or text in self._pasted else self._fold(text)
 
     def _fold(self, text: str) -> str:
-        self._pasted.append(text)
-        return f"⟦pasted {len(self._pasted)}: {text.count(chr(10)) + 1:,} lines, {len(text):,} characters⟧"
-
-    def _unfolded(self, mark: re.Match[str]) -> str:
-        number = int(mark[1])
-        return self._pasted[number - 1] if 0 < number <= len(self._pasted) else mark[0]
+        # What a page put on the clipboard cannot know the mark of another paste.
+        token = secrets.token_hex(_TOKEN_BYTES)
+        mark = f"⟦pasted: {text.count(chr(10)) + 1:,} lines, {len(text):,} characters · {token}⟧"
+        self._pasted[mark] = text
+        return mark
 
     def _send(self) -> None:
         if not self.text.strip():
@@ -156,8 +173,10 @@ class Prompt(TextArea):
         self.post_message(self.Sent(text))
         self._history.add(text)
         self._recalled = None
+        # Not an edit: what was sent does not come back by undoing.
+        self.load_text("")
         self._pasted.clear()
-        self.clear()
+        self.take_back()
 
     def _break_line(self) -> None:
         self.insert("\n")
