@@ -10,8 +10,9 @@ from sluice_tui.rendering.lines import Flow, Gap, Inline, Line, Piece
 from sluice_tui.safety import Inert
 from sluice_tui.widgets.text_view import TextView
 
-MIN_INTERVAL_SECONDS = 1 / 12
-"""Text that arrives faster is rendered together."""
+MIN_INTERVAL_SECONDS = 1 / 15
+"""Text that arrives faster is rendered together. What is painted may be 33 ms late, by Textual's own clock and that of the
+text: twelve times a second gaps reached 116 ms, fifteen times 97 ms, for hardly more CPU time."""
 
 _COST_FACTOR = 3
 """A quarter of the time at most goes into rendering, however long one takes."""
