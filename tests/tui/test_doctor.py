@@ -90,6 +90,48 @@ def test_an_agent_that_is_not_there_is_found(service: FakeOpenAI) -> None:
     assert "There is no wrong." in checks["key"]["found"]
 
 
+def test_behind_iam_the_service_is_asked_with_an_identity(
+    service: FakeOpenAI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gcloud").write_text("#!/bin/sh\necho token\n")
+    (tmp_path / "gcloud").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    _, checks = examined(service, "--iam")
+
+    assert checks["service"]["found"].startswith("Sluice ")
+    health = next(request for request in service.received if request.path == "/health")
+    assert health.headers["x-serverless-authorization"] == "Bearer token"
+    assert "authorization" not in health.headers
+
+
+def test_a_server_that_lets_nobody_in_is_not_taken_for_another_kind(service: FakeOpenAI) -> None:
+    service.replies["/health"] = Reply(403, "<html>", "text/html")
+
+    _, checks = examined(service)
+
+    assert (checks["service"]["status"], "HTTP 403" in checks["service"]["found"]) == ("skip", True)
+
+
+def test_a_health_page_without_end_is_not_read_whole(service: FakeOpenAI) -> None:
+    service.replies["/health"] = Reply(200, json.dumps(HEALTHY) + " " * (2 << 20))
+
+    _, checks = examined(service)
+
+    assert checks["service"]["found"].startswith("No Sluice service")
+
+
+def test_an_environment_that_cannot_be_used_is_a_check_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SSL_CERT_FILE": "/nonexistent", "http_proxy": "nonsense://x", "no_proxy": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+
+    trusted, proxied = (sluice("doctor", "--url", url) for url in ("https://127.0.0.1:1", "http://other.test"))
+
+    assert "FAIL  connection  The certificates of trusted authorities cannot be read" in trusted.stdout
+    assert "FAIL  service     No connection can be made with this environment." in proxied.stdout
+    assert (trusted.returncode, trusted.stderr, proxied.returncode, proxied.stderr) == (1, "", 1, "")
+
+
 def test_a_stream_that_the_server_forgets_at_once_is_found(service: FakeOpenAI) -> None:
     service.resumptions = [Reply(404, SluiceError("not_found", path="x").report("a").to_openai())]
 

@@ -161,6 +161,15 @@ class Api:
             raise not_an_api(self.url, response)
         return told
 
+    async def health(self) -> tuple[httpx.Response, Any]:
+        """What Sluice says of itself at its root: the response, read, and its JSON. Raises ClientError."""
+        with self._translated():
+            response = await self._sent("GET", f"{origin(self.url)}/health")
+            try:
+                return response, await json_body(response)
+            finally:
+                await response.aclose()
+
     async def cancel(self, stream_id: str) -> None:
         """End a stream on the server: nobody wants it any more. It is tried once, and waited for CANCEL_SECONDS."""
         with suppress(httpx.HTTPError, ClientError, TimeoutError):

@@ -60,6 +60,7 @@ async def _examined(settings: "Configuration", server: "Connection", *, as_json:
 
 
 async def _checks(settings: "Configuration", server: "Connection") -> AsyncIterator["Check"]:
+    from sluice_tui.api import Endpoint
     from sluice_tui.doctor import network, service, streaming
     from sluice_tui.doctor.check import Status, failed
     from sluice_tui.errors import ClientError
@@ -78,7 +79,7 @@ async def _checks(settings: "Configuration", server: "Connection") -> AsyncItera
         yield check
         if check.status is Status.FAIL:
             return
-    async for check in service.kind_and_clock(url):
+    async for check in service.kind_and_clock(Endpoint(url, iam=bool(settings.get("iam")))):
         yield check
     key = await service.key_and_agents(server)
     yield key

@@ -40,7 +40,10 @@ def _proxy(url: str, parsed: SplitResult) -> str:
 
 
 def _without_password(proxy: str) -> str:
-    return urlsplit(proxy)._replace(netloc=urlsplit(proxy).netloc.rpartition("@")[2]).geturl()
+    try:
+        return urlsplit(proxy)._replace(netloc=urlsplit(proxy).netloc.rpartition("@")[2]).geturl()
+    except ValueError:
+        return "its address cannot be read"
 
 
 async def _resolved(parsed: SplitResult) -> Check:
@@ -57,7 +60,11 @@ async def _resolved(parsed: SplitResult) -> Check:
 
 
 async def _connected(parsed: SplitResult) -> Check:
-    tls = httpx.create_ssl_context() if parsed.scheme == "https" else None
+    try:
+        tls = httpx.create_ssl_context() if parsed.scheme == "https" else None
+    except OSError as problem:
+        found = f"The certificates of trusted authorities cannot be read: {problem.strerror or problem}."
+        return Check("connection", Status.FAIL, found, "Check SSL_CERT_FILE and SSL_CERT_DIR.")
     started = time.monotonic()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):

@@ -1,19 +1,19 @@
 """What answers at an address: its kind, its version, its clock, and whether it takes the key."""
 
-import json
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
-from sluice_tui.addresses import needs_environment, origin
+from sluice_tui.api import Api, Endpoint
 from sluice_tui.connection import Connection
 from sluice_tui.doctor.check import Check, Status, failed
 from sluice_tui.errors import ClientError
 from sluice_tui.safety import inert_line
-from sluice_tui.transport import Timeouts, no_certificates, translated
+from sluice_tui.transport import Timeouts
 from sluice_wire.version import __version__
 
 HEALTH_SECONDS = 10.0
@@ -24,26 +24,25 @@ GRAVE_SKEW_SECONDS = 60.0
 """Tickets are good for this long, and Google's tokens are refused beyond about as much."""
 
 _SHOWN_AGENTS = 8
+_REFUSED = (401, 403)
 
 
-async def kind_and_clock(url: str) -> AsyncIterator[Check]:
-    """What the server says of itself without a key, and the time that it says it is."""
-    remote = needs_environment(url)
+async def kind_and_clock(endpoint: Endpoint) -> AsyncIterator[Check]:
+    """What the server says of itself, and the time that it says it is; `endpoint` needs no key."""
     try:
-        async with httpx.AsyncClient(timeout=HEALTH_SECONDS, trust_env=remote, verify=remote or no_certificates()) as client:
-            response = await client.get(f"{origin(url)}/health")
-    except httpx.HTTPError as error:
-        yield failed("service", translated(error, url, Timeouts(HEALTH_SECONDS, HEALTH_SECONDS), "").report)
+        async with aclosing(Api(endpoint, Timeouts(HEALTH_SECONDS, HEALTH_SECONDS))) as api:
+            response, body = await api.health()
+    except ClientError as error:
+        yield failed("service", error.report)
         return
-    yield _kind(response)
+    yield _kind(response, body)
     yield clock(response.headers.get("date"), time.time())
 
 
-def _kind(response: httpx.Response) -> Check:
-    try:
-        body: Any = response.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        body = None
+def _kind(response: httpx.Response, body: Any) -> Check:
+    if response.status_code in _REFUSED:
+        told = f"It tells its kind only to whom it lets in (HTTP {response.status_code}).{_between(response.headers)}"
+        return Check("service", Status.SKIP, told)
     if not response.is_success or not isinstance(body, dict) or body.get("status") != "healthy":
         return Check("service", Status.OK, f"No Sluice service, but perhaps another server.{_between(response.headers)}")
     theirs = inert_line(str(body.get("version", "unknown")), 20)
