@@ -57,6 +57,20 @@ def test_it_says_where_it_listens_and_the_key_that_it_made_for_this_run() -> Non
         assert process.wait(SECONDS) == 0
 
 
+def test_an_address_of_ipv6_is_listened_on_too_where_there_is_one() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        assert sluice("serve", "--host", "::1", "--port", "0").returncode == 3
+        return
+
+    with serving("--host", "::1") as (process, address, _):
+        assert address.startswith("http://[::1]:")
+        answer = sluice("ask", "In short: hi", **exported(process))
+
+    assert answer.returncode == 0
+
+
 def test_it_takes_the_keys_that_are_set_and_tells_none(tmp_path: Path) -> None:
     minted = mint("alice")
     agents = tmp_path / "agents.toml"

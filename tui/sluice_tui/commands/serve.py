@@ -43,6 +43,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Serve in the place of this process. It returns only where it cannot."""
     from sluice_tui.errors import ClientError
     from sluice_tui.local_function import FRAMEWORK_SWITCHES, installed_source
+    from sluice_tui.paths import given_path
 
     try:
         source = installed_source()
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         host, port = listener.getsockname()[:2]
         passed = {name: value for name, value in environment.items() if name not in FRAMEWORK_SWITCHES} | {"PORT": str(port)}
         if options.agents:
-            passed["AGENTS_FILE"] = str(Path(options.agents).expanduser())
+            passed["AGENTS_FILE"] = str(given_path(options.agents))
         _tell(_address(host, port), _with_key(passed))
         return _become(source, listener, passed)
 
@@ -91,7 +92,12 @@ def _not_free(host: str, port: int, problem: OSError) -> "ClientError":
 
 
 def _address(host: str, port: int) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"http://{_in_address(host)}:{port}"
+
+
+def _in_address(host: str) -> str:
+    """An address of IPv6 stands in brackets before a port (RFC 3986, 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _with_key(passed: dict[str, str]) -> str:
@@ -122,5 +128,5 @@ def _become(source: Path, listener: socket.socket, passed: Mapping[str, str]) ->
         os.dup2(listener.fileno(), _FIRST_PASSED_DESCRIPTOR)
     os.set_inheritable(_FIRST_PASSED_DESCRIPTOR, True)
     command = [sys.executable, "-m", "functions_framework", "--target", "chat", "--source", str(source)]
-    command += ["--signature-type", "http", "--host", host, "--port", str(port)]
+    command += ["--signature-type", "http", "--host", _in_address(host), "--port", str(port)]
     os.execve(command[0], command, {**passed, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"})  # noqa: S606 -- our own
