@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import termios
+import threading
 from pathlib import Path
 from typing import IO
 
@@ -346,6 +347,15 @@ def test_exit_124_when_the_time_is_over_and_what_came_stays(server: FakeOpenAI) 
     assert (ended.stdout, ended.returncode) == ("first\n", 124)
     assert "not whole after 0.5 s" in ended.stderr
     assert server.paths[-1] == "/streams/s1/cancel"
+
+
+def test_the_time_counts_for_a_stored_conversation_too(server: FakeOpenAI) -> None:
+    server.models = [{"id": "demo", "owned_by": "sluice"}]
+    server.replies["/v1/conversations/c1?limit=100"] = Reply(200, {}, gate=threading.Event())
+
+    ended = sluice("ask", "x", "--timeout", "0.5", "--conversation", "c1", "--url", server.url)
+
+    assert (ended.stdout, ended.returncode) == ("", 124)
 
 
 def test_no_escape_sequence_reaches_a_terminal(server: FakeOpenAI) -> None:

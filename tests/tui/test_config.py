@@ -112,7 +112,7 @@ def test_a_key_is_the_first_line_of_a_file_or_of_what_a_command_prints(tmp_path:
     (tmp_path / "key").write_text("sk-1\nmore\n")
 
     assert in_file(str(tmp_path / "key"), "here").reveal() == "sk-1"
-    assert printed_by("printf 'sk-2\\nmore'", "here").reveal() == "sk-2"
+    assert printed_by(SETTINGS["key_command"].checked("printf 'sk-2\\nmore'"), "here").reveal() == "sk-2"
     assert printed_by(["printf", "sk 3"], "here").reveal() == "sk 3"
 
 
@@ -155,6 +155,12 @@ MISTAKES = {
     "a wrong type": ('timeout = "soon"', "{path}:1: timeout must be a number of seconds, above 0 and at most 86400."),
     "a switch in words": ('iam = "yes"', "{path}:1: iam must be true or false."),
     "no address": ('url = "localhost:80"', "{path}:1: url is not an address: it must start with http:// or https://"),
+    "a command that ends in a quote": (
+        'key_command = "pass \'x"',
+        "{path}:1: key_command must be a command, which",
+    ),
+    "a command of spaces": ('key_command = "  "', "{path}:1: key_command must be a command: a text, or a list of texts."),
+    "a path with NUL": ('key_file = "a\\u0000b"', "{path}:1: key_file must be a text in quotes, not empty and without NUL."),
     "an unknown key": ('[keys]\nnwe = "ctrl+n"', '{path}:2: unknown key "nwe" in [keys]; did you mean "new"?'),
     "no such profile": ('default_profile = "wrok"\n[profiles.work]', 'unknown profile "wrok"; did you mean "work"?'),
     "no TOML": ("agent = demo", "{path} is not TOML: Invalid value (at line 1, column 9). A text stands in quotes."),
@@ -171,6 +177,28 @@ def test_a_mistake_is_told_with_its_line_and_what_is_meant(path: Path, text: str
     assert (ended.returncode, ended.stdout) == (2, "")
     assert told.format(path=path) in ended.stderr
     assert "sk-x" not in ended.stderr
+
+
+def test_a_home_of_nobody_is_a_path_like_any_other(path: Path, server: FakeOpenAI) -> None:
+    path.write_text(f'url = "{server.url}"\nkey_file = "~no-such-user/key"\n')
+
+    for ended in (
+        sluice("ask", "hi", **at(path)),
+        sluice("ask", "hi", "-f", "~no-such-user/x", SLUICE_CONFIG="~no-such-user/c"),
+    ):
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert "cannot be read: No such file or directory" in ended.stderr
+
+
+def test_what_a_file_holds_cannot_steer_the_terminal(path: Path) -> None:
+    path.write_text('system = "a\\u001b]0;owned\\u0007"\n')
+    shown = sluice("config", **at(path))
+    path.write_text('"x\\u001b[2J" = 1\n')
+    refused = sluice("config", **at(path))
+
+    assert "a␛]0;owned␇" in shown.stdout
+    assert "x␛[2J" in refused.stderr
+    assert "\x1b" not in shown.stdout + refused.stderr
 
 
 def test_every_mistake_of_a_file_is_told_at_once(path: Path) -> None:

@@ -4,12 +4,13 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from sluice_tui.commands import ask, chat, completion, config, doctor, key, serve
 from sluice_tui.commands.options import ENVIRONMENT, server_options
 from sluice_tui.config.problem import ConfigError
+from sluice_tui.output import OutputError, drop_output, open_output
 from sluice_tui.plain.exit_codes import LISTED, ExitCode
+from sluice_tui.safety import inert
 from sluice_wire.version import __version__
 
 # httpx imports its own command line, and with it click, rich and pygments: a third of the start of `sluice ask`. Python's
@@ -21,8 +22,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     """Run the terminal; the process's exit code is returned."""
     root = parser()
     options = root.parse_args(arguments, argparse.Namespace(root=root))
-    if sys.stdout is None:  # it was closed, as `>&-` does
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 -- it lasts as long as the process
+    open_output()
     return _ended(options, environment)
 
 
@@ -32,24 +32,18 @@ def _ended(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         sys.stdout.flush()
     except ConfigError as problem:
         for line in str(problem).splitlines():
-            print(f"sluice: {line}", file=sys.stderr)
+            print(f"sluice: {inert(line)}", file=sys.stderr)
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return ExitCode.READER_GONE
-    # Whatever a server or the network does is translated where it arises: what is left is our own output.
-    except OSError as problem:
-        _drop_output()
-        print(f"sluice: the output cannot be written: {problem.strerror or problem}", file=sys.stderr)
+    except OutputError as problem:
+        drop_output()
+        print(f"sluice: the output cannot be written: {problem}", file=sys.stderr)
         return ExitCode.ANSWER_FAILED
     return code
-
-
-def _drop_output() -> None:
-    """Python flushes standard output once more at its exit, and would complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import BinaryIO
 
+from sluice_tui.paths import given_path
 from sluice_tui.safety import inert_line
 
 MAX_BYTES = 8 << 20
@@ -37,7 +37,7 @@ def labelled(name: str, text: str) -> str:
 
 def _file(name: str, limit: int) -> bytes:
     try:
-        with Path(name).expanduser().open("rb") as file:
+        with given_path(name).open("rb") as file:
             return _bounded(file, limit, name)
     except OSError as problem:
         raise PromptError(f"{inert_line(name, 300)} cannot be read: {problem.strerror}.") from None

@@ -3,7 +3,7 @@
 import argparse
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -59,43 +59,64 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     server.streaming = not given.get("no_stream")
     system = settings.get("system")
     before = [{"role": "system", "content": system}] if system else []
-    question = Question(text, before, given.get("conversation"), timeout_seconds=settings.get("timeout"))
-    return _asked(question, server, keep_agent=settings.get("agent") is not None, as_json=given.get("json", False))
+    question = Question(text, before, given.get("conversation"))
+    printer = _printer(as_json=given.get("json", False))
+    answered = _answered(
+        question, server, printer, keep_agent=settings.get("agent") is not None, timeout_seconds=settings.get("timeout")
+    )
+    return _run(answered)
 
 
 def _piped() -> Any:
     return None if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer
 
 
-def _asked(question: "Question", server: "Connection", *, keep_agent: bool, as_json: bool) -> int:
-    import asyncio
-
+def _printer(*, as_json: bool) -> "Printer":
     from sluice_tui.plain.printers import JsonPrinter, TextPrinter
 
     # Where the locale cannot write a character, a question mark is better than an end in the middle.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    printer = JsonPrinter(sys.stdout) if as_json else TextPrinter(sys.stdout, sys.stderr)
+    return JsonPrinter(sys.stdout) if as_json else TextPrinter(sys.stdout, sys.stderr)
+
+
+def _run(answered: Coroutine[Any, Any, int]) -> int:
+    import asyncio
+
     try:
-        return asyncio.run(_answered(question, server, printer, keep_agent=keep_agent))
+        return asyncio.run(answered)
     except KeyboardInterrupt:
         if sys.stdout.isatty():
             print()
         raise
 
 
-async def _answered(question: "Question", server: "Connection", printer: "Printer", *, keep_agent: bool) -> int:
-    from sluice_tui.errors import ClientError
+async def _answered(
+    question: "Question", server: "Connection", printer: "Printer", *, keep_agent: bool, timeout_seconds: float | None
+) -> int:
+    import asyncio
+
+    from sluice_tui.errors import ClientError, client_error
     from sluice_tui.plain.asking import ask
     from sluice_tui.plain.exit_codes import exit_code
-    from sluice_tui.plain.stored import reopened
 
     async with server:
-        if question.conversation_id:
-            try:
-                before = (await reopened(server, question.conversation_id, keep_agent=keep_agent)).messages()
-            except ClientError as error:
-                printer.failed(error.report)
-                return exit_code(error.report)
-            question = replace(question, before=[*question.before, *before])
-        return await ask(question, server, printer)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await ask(await _with_conversation(question, server, keep_agent=keep_agent), server, printer)
+        except TimeoutError:
+            failure = client_error("ask_timeout", seconds=timeout_seconds)
+        except ClientError as error:
+            failure = error
+        printer.failed(failure.report)
+        return exit_code(failure.report)
+
+
+async def _with_conversation(question: "Question", server: "Connection", *, keep_agent: bool) -> "Question":
+    """The question after what is stored before it. Raises ClientError."""
+    from sluice_tui.plain.stored import reopened
+
+    if not question.conversation_id:
+        return question
+    before = (await reopened(server, question.conversation_id, keep_agent=keep_agent)).messages()
+    return replace(question, before=[*question.before, *before])

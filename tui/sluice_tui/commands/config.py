@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from sluice_tui.commands.options import configuration, server_options
+from sluice_tui.safety import inert, inert_line
 
 if TYPE_CHECKING:
     from sluice_tui.config.effective import Configuration
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     elif options.action == "init":
         return _write_new(environment)
     else:
-        print("\n".join(_shown(configuration(options, environment))))
+        print(inert("\n".join(_shown(configuration(options, environment)))))
     return 0
 
 
@@ -64,8 +65,8 @@ def _shown(settings: "Configuration") -> Iterator[str]:
 def _value(settings: "Configuration", name: str) -> str:
     value = settings.get(name)
     if isinstance(value, dict):
-        return ", ".join(f"{action} = {keys}" for action, keys in value.items())
-    return "not set" if value is None else str(value)
+        return inert_line(", ".join(f"{action} = {keys}" for action, keys in value.items()))
+    return "not set" if value is None else inert_line(str(value))
 
 
 def _from(origin: str | None) -> str:

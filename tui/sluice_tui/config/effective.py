@@ -15,6 +15,7 @@ from sluice_tui.config.file import ConfigFile, read, unknown
 from sluice_tui.config.key_source import KeySource, given, in_file, printed_by
 from sluice_tui.config.problem import ConfigError
 from sluice_tui.config.settings import DEFAULT_PROFILE, PROFILES, SETTINGS
+from sluice_tui.paths import given_path
 
 CONFIG, PROFILE, API_KEY = "SLUICE_CONFIG", "SLUICE_PROFILE", "SLUICE_API_KEY"
 
@@ -47,7 +48,7 @@ class Configuration:
 def config_path(environment: Mapping[str, str]) -> Path:
     """Where the file is: as SLUICE_CONFIG says, else in the user's folder for settings."""
     named = environment.get(CONFIG)
-    return Path(named).expanduser() if named else user_config_path("sluice") / "config.toml"
+    return given_path(named) if named else user_config_path("sluice") / "config.toml"
 
 
 def effective(options: Mapping[str, Any], environment: Mapping[str, str]) -> Configuration:

@@ -1,12 +1,12 @@
 """Where an API key comes from; it is fetched only when it is needed, and held nowhere that is ever shown."""
 
-import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sluice_tui.config.problem import ConfigError
+from sluice_tui.paths import given_path
 
 MAX_BYTES = 64 << 10
 COMMAND_SECONDS = 60.0
@@ -28,12 +28,11 @@ def given(key: str, origin: str) -> KeySource:
 
 def in_file(path: str, origin: str) -> KeySource:
     """The first line of a file."""
-    return KeySource(f"{origin}, key_file {path}", lambda: _first_line(_content(Path(path).expanduser(), origin), origin))
+    return KeySource(f"{origin}, key_file {path}", lambda: _first_line(_content(given_path(path), origin), origin))
 
 
-def printed_by(command: str | Sequence[str], origin: str) -> KeySource:
+def printed_by(words: Sequence[str], origin: str) -> KeySource:
     """The first line that a command prints, such as `pass show sluice`. What it says otherwise goes to standard error."""
-    words = shlex.split(command) if isinstance(command, str) else list(command)
     return KeySource(f"{origin}, key_command {words[0]}", lambda: _first_line(_output(words, origin), origin))
 
 

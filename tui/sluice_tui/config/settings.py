@@ -1,5 +1,6 @@
 """What can be set, and what each value must be."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,8 @@ class Setting:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be a text in quotes, and not empty")
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ValueError("must be a text in quotes, not empty and without NUL")
     return value
 
 
@@ -44,11 +45,20 @@ def _address(value: Any) -> str:
         raise ValueError(f"is not an address: {problem}") from None
 
 
-def _command(value: Any) -> str | list[str]:
-    words = [value] if isinstance(value, str) else value
+def _command(value: Any) -> list[str]:
+    words = _words(value) if isinstance(value, str) else value
     if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
         raise ValueError("must be a command: a text, or a list of texts")
-    return value if isinstance(value, str) else words
+    if any("\0" in word for word in words):
+        raise ValueError("must be a command, which holds no NUL")
+    return words
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as problem:
+        raise ValueError(f"must be a command, which this is not: {problem}") from None
 
 
 def _keys(value: Any) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sluice_tui.api import Asked
 from sluice_tui.connection import Connection, Line
-from sluice_tui.errors import ClientError, client_error
+from sluice_tui.errors import ClientError
 from sluice_tui.plain.exit_codes import ExitCode, exit_code
 from sluice_tui.reconnecting import Cleared, Connected, Progress, answer
 from sluice_tui.session import Turn
@@ -34,15 +34,13 @@ class Printer(Protocol):
 class Question:
     """What to ask. `before` are the messages that come before it; `conversation_id` is where the server keeps the turn.
 
-    `key` is what a failed one was asked under before, "" for one that is new. `timeout_seconds` bounds all of it, None for
-    no bound but the server's.
+    `key` is what a failed one was asked under before, "" for one that is new.
     """
 
     text: str
     before: Sequence[Mapping[str, str]] = field(default=())
     conversation_id: str | None = None
     key: str = ""
-    timeout_seconds: float | None = None
 
     def asked(self, model: str) -> Asked:
         """As it is sent."""
@@ -65,15 +63,11 @@ async def ask(question: Question, connection: Connection, printer: Printer) -> E
 
 async def answered(question: Question, connection: Connection, printer: Printer, turn: Turn) -> None:
     """Ask, and print what comes; the turn takes it too. Raises ClientError, BrokenPipeError."""
-    try:
-        async with asyncio.timeout(question.timeout_seconds):
-            line = await connection.line()
-            asked = question.asked(line.agent.id)
-            turn.key = asked.key
-            turn.sent(time.monotonic())
-            await _print(turn, line, answer(connection, asked), printer)
-    except TimeoutError:
-        raise client_error("ask_timeout", seconds=question.timeout_seconds) from None
+    line = await connection.line()
+    asked = question.asked(line.agent.id)
+    turn.key = asked.key
+    turn.sent(time.monotonic())
+    await _print(turn, line, answer(connection, asked), printer)
     turn.finish(time.monotonic())
 
 
