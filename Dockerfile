@@ -2,7 +2,7 @@
 #
 #     docker build --tag sluice .
 #     docker run --publish 8080:8080 --env-file sluice.env sluice
-ARG BASE=python:3.13-slim
+ARG BASE=python:3.13.16-slim-trixie
 
 # Pip and its leavings stay behind in this stage.
 FROM ${BASE} AS build

@@ -159,6 +159,12 @@ if [ -n "$keys" ]; then given sluice-api-keys "$keys"; else secret sluice-api-ke
 [ -z "$openai_key" ] || given sluice-openai-api-key "$openai_key"
 [ -z "$redis_url" ] || given sluice-redis-url "$redis_url"
 
+# Of roles/run.admin, which may do all that can be done to services, the part that is needed.
+publisher=sluicePublisher
+roles=$(gcloud iam roles list --project "$project" --format 'value(name.basename())')
+ensure "$roles" role "$publisher" gcloud iam roles create "$publisher" --project "$project" --stage GA \
+    --title "Sluice: publishes its service" --permissions run.services.getIamPolicy,run.services.setIamPolicy
+
 granted=$(gcloud projects get-iam-policy "$project" --flatten 'bindings[].members' \
     --format 'csv[no-heading](bindings.members,bindings.role)')
 
@@ -172,7 +178,7 @@ grant "$function_account" roles/datastore.user \
     "expression=resource.name == 'projects/$project/databases/sluice',title=sluice-database"
 grant "$build_account" roles/run.sourceDeveloper # uploads the source, starts its build, deploys
 grant "$build_account" roles/run.builder # builds it
-grant "$build_account" roles/run.admin # lets callers in who have none of Google's tokens: setIamPolicy
+grant "$build_account" "projects/$project/roles/$publisher" # lets callers in who have none of Google's tokens
 grant "$build_account" roles/serviceusage.serviceUsageConsumer # sees that the APIs are enabled
 grant "$build_account" roles/logging.logWriter # the build's own log
 grant "$build_account" roles/logging.configWriter # log-based metrics

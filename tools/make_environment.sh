@@ -26,5 +26,5 @@ if ! "$environment/bin/python" -c "$new_enough" 2>/dev/null; then
         exit 1
     fi
 fi
-echo "Installing the packages"
+echo "Installing the packages; the first time that takes a minute or two"
 "$environment/bin/python" -m pip install -qq --disable-pip-version-check ${pins:+-c "$pins"} -e '.[service,dev]'

@@ -11,6 +11,7 @@ NewName = Callable[[Mapping[str, str], Any, int], str]
 
 _IDS: Mapping[str, NewName] = {
     "serviceAccounts": lambda _, body, __: f"{body['accountId']}@a-project.iam.gserviceaccount.com",
+    "roles": lambda _, body, __: str(body["roleId"]),
     "repositories": lambda query, _, __: query["repositoryId"],
     "databases": lambda query, _, __: query["databaseId"],
     "secrets": lambda query, _, __: query["secretId"],
@@ -24,7 +25,9 @@ _LISTED_AS = {"serviceAccounts": "accounts"}
 _OPERATIONS = ("repositories", "databases")
 """Kinds whose making is an operation."""
 
-_ROLE = re.compile(r"roles/[a-z]+\.[A-Za-z]+")
+_ROLE = re.compile(r"roles/[a-z]+\.[A-Za-z]+|projects/a-project/roles/\w+")
+_PERMISSIONS = ("run.services.getIamPolicy", "run.services.setIamPolicy")
+"""Those that a role of one's own may hold, as far as they are asked for."""
 _MEMBER = re.compile(r"serviceAccount:[a-z-]+@a-project\.iam\.gserviceaccount\.com")
 
 
@@ -133,4 +136,6 @@ class FakeResources:
             return {"name": name, "payload": {"data": self.secrets[secret][-1]}}
         if (name, verb) == ("entries", "list"):
             return {}
+        if verb == "queryTestablePermissions":
+            return {"permissions": [{"name": name, "stage": "GA"} for name in _PERMISSIONS]}
         raise Refused(403, f"{verb} is not known here")

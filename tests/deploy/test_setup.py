@@ -27,9 +27,12 @@ def test_the_accounts_get_the_roles_that_they_need_and_no_others(deployment: Dep
 
     assert {role for member, role in roles if member == FUNCTION} == {"roles/datastore.user"}
     assert {role.removeprefix("roles/") for member, role in roles if member == BUILD} == {
-        *("run.sourceDeveloper", "run.builder", "run.admin", "serviceusage.serviceUsageConsumer"),
+        f"projects/{PROJECT}/roles/sluicePublisher",
+        *("run.sourceDeveloper", "run.builder", "serviceusage.serviceUsageConsumer"),
         *("logging.logWriter", "logging.configWriter", "monitoring.alertPolicyEditor", "monitoring.dashboardEditor"),
     }
+    (publisher,) = deployment.google.sent("POST", "/roles")
+    assert publisher["role"]["includedPermissions"] == ["run.services.getIamPolicy", "run.services.setIamPolicy"]
     for account in ("sluice", "sluice-deploy"):
         name = f"projects/{PROJECT}/serviceAccounts/{account}@{PROJECT}.iam.gserviceaccount.com"
         assert granted(deployment, name) == {(BUILD, "roles/iam.serviceAccountUser")}

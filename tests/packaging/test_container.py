@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.dockerfile import command, only, stages, variables
-from tests.packaging.environments import ROOT
+from tests.packaging.environments import ROOT, site_packages
 from tests.packaging.servers import answers, free_port
 
 BUILD, FINAL = stages(ROOT / "Dockerfile")
@@ -44,6 +44,22 @@ def test_it_installs_the_pinned_packages_alone() -> None:
     assert len(installing) == 1
     assert installing[0].endswith("install --no-cache-dir --disable-pip-version-check -r /requirements.txt")
     assert ("COPY", "function/requirements.txt /") in BUILD
+
+
+def test_its_base_is_pinned() -> None:
+    base = re.search(r"(?m)^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+
+    assert base is not None
+    assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-[a-z]+", base[1])
+
+
+def test_its_packages_are_as_large_as_the_documents_say(fresh_python: Path) -> None:
+    told = re.search(r"adds about (\d+) MB", (ROOT / "docs" / "operations.md").read_text(encoding="utf-8"))
+    megabytes = sum(file.stat().st_size for file in site_packages(fresh_python).rglob("*") if file.is_file()) / 1e6
+
+    assert told is not None
+    # Here without bytecode, which is a third of what they take in the image.
+    assert 0.6 * int(told[1]) < megabytes < 0.9 * int(told[1])
 
 
 def test_what_it_copies_is_what_the_builder_is_given() -> None:

@@ -178,4 +178,5 @@ def _quoted(question: str) -> str:
     shown = question if len(clusters) <= _MAX_QUOTED_CLUSTERS else "".join(clusters[:_MAX_QUOTED_CLUSTERS]) + "…"
     fence = "`" * (max(map(len, regex.findall("`+", shown)), default=0) + 1)
     padding = " " if "`" in (shown[0], shown[-1]) else ""
-    return f"You asked: {fence}{padding}{shown}{padding}{fence}."
+    full_stop = "" if shown.endswith((".", "!", "?", "…")) else "."
+    return f"You asked: {fence}{padding}{shown}{padding}{fence}{full_stop}"

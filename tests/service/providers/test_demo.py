@@ -44,7 +44,7 @@ def test_answer_is_markdown_with_a_list_a_table_and_code_about_what_was_asked() 
 
     kinds = {token.type for token in MARKDOWN.parse(text)}
     assert {"bullet_list_open", "table_open", "fence", "heading_open", "paragraph_open"} <= kinds
-    assert text.startswith("You asked: `How do tides work?`.")
+    assert text.startswith("You asked: `How do tides work?` I am")
     assert text.count("tides") > 5
 
 
