@@ -1,7 +1,9 @@
-"""Write the tables of what streams cost: the capacity plan in docs/operations.md, the cost of an hour in the README."""
+"""Write what streams cost: the capacity plan in docs/operations.md, the cost of an hour in the README, and
+cloudbuild.yaml's `_CONCURRENCY`, which follows from them."""
 
 import math
 import sys
+import textwrap
 from collections.abc import Iterator
 
 from generated import table, with_parts, write_or_check
@@ -16,8 +18,9 @@ TOKENS_PER_SECOND = 30
 BYTES_PER_TOKEN = 250
 """A frame of one token in OpenAI's dialect, with what HTTP, TLS and TCP add: 200 to 230 bytes and 30."""
 
-BUSY = 0.7
-"""How much of a CPU to plan with: the rest is for bursts, and for new streams to begin at once."""
+TARGET = 0.6
+"""How full Cloud Run's autoscaler keeps instances, of their CPU and of their --concurrency each; whichever asks for more
+instances decides. https://cloud.google.com/run/docs/about-instance-autoscaling."""
 
 MOST_PER_INSTANCE = 1000
 """Cloud Run's largest --concurrency."""
@@ -29,10 +32,14 @@ DOLLARS_PER_GIB_SECOND = 0.000002
 DOLLARS_PER_GIB_SENT = 0.12
 INSTANCE_GIB = 1
 
+PERCENT = f"{TARGET:.0%}".replace("%", " %")
 PLANNED = (1_000, 10_000, 100_000, 1_000_000)
 
 TOKENS_PER_CPU = 1000 / CPU_MS_PER_TOKEN
-STREAMS_PER_INSTANCE = min(MOST_PER_INSTANCE, int(BUSY * TOKENS_PER_CPU / TOKENS_PER_SECOND))
+STREAMS_PER_INSTANCE = round(TARGET * min(MOST_PER_INSTANCE, TOKENS_PER_CPU / TOKENS_PER_SECOND))
+CONCURRENCY = round(STREAMS_PER_INSTANCE / TARGET)
+"""So that both targets are reached by the same number of streams."""
+
 INSTANCE_DOLLARS = 3600 * (DOLLARS_PER_CPU_SECOND + INSTANCE_GIB * DOLLARS_PER_GIB_SECOND)
 STREAM_GIB = 3600 * TOKENS_PER_SECOND * BYTES_PER_TOKEN / 2**30
 
@@ -43,6 +50,7 @@ def main() -> int:
         {
             "docs/operations.md": with_parts("docs/operations.md", {"instance": instance(), "capacity": capacity()}),
             "README.md": with_parts("README.md", {"cost": cost()}),
+            "cloudbuild.yaml": with_parts("cloudbuild.yaml", {"concurrency": concurrency()}),
         },
     )
 
@@ -53,12 +61,24 @@ def instance() -> str:
         ("CPU time of a token, measured", "", f"{CPU_MS_PER_TOKEN} ms"),
         ("tokens a second that one CPU relays", f"1000 ms ÷ {CPU_MS_PER_TOKEN} ms", f"{TOKENS_PER_CPU:,.0f}"),
         (
-            "streams of one instance",
-            f"{BUSY:.0%} × {TOKENS_PER_CPU:,.0f} ÷ {TOKENS_PER_SECOND} tokens/s, at most {MOST_PER_INSTANCE:,}",
+            "streams that Cloud Run gives one instance",
+            f"{PERCENT} × {TOKENS_PER_CPU:,.0f} ÷ {TOKENS_PER_SECOND} tokens/s, at most {PERCENT} × {MOST_PER_INSTANCE:,}",
             f"**{STREAMS_PER_INSTANCE:,}**",
         ),
+        ("`--concurrency`", f"{STREAMS_PER_INSTANCE:,} ÷ {PERCENT}", f"**{CONCURRENCY:,}**"),
     ]
     return table(["figure", "arithmetic", "value"], rows)
+
+
+def concurrency() -> str:
+    """cloudbuild.yaml's setting, with its reason."""
+    reason = (
+        f"Requests that one instance serves at once. Cloud Run starts another one when {PERCENT} of these places are taken, "
+        f"or {PERCENT} of the CPU, of which a token takes {CPU_MS_PER_TOKEN} ms: at {STREAMS_PER_INSTANCE:,} streams of "
+        f"{TOKENS_PER_SECOND} tokens a second."
+    )
+    lines = (*(f"# {line}" for line in textwrap.wrap(reason, 120)), f"_CONCURRENCY: '{CONCURRENCY}'")
+    return "".join(f"  {line}\n" for line in lines)
 
 
 def capacity() -> str:

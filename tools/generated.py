@@ -27,10 +27,10 @@ def write_or_check(description: str, texts: Mapping[str, str]) -> int:
 
 
 def with_parts(path: str, parts: Mapping[str, str]) -> str:
-    """A document's text with new contents between its marks `<!-- NAME: begin … -->` and `<!-- NAME: end -->`."""
+    """A text with new contents between its marks `<!-- NAME: begin … -->` and `<!-- NAME: end -->`; `#` does it, too."""
     text = (ROOT / path).read_text(encoding="utf-8")
     for name, content in parts.items():
-        marked = re.compile(rf"(<!-- {name}: begin[^>]*-->\n).*?(<!-- {name}: end -->)", re.DOTALL)
+        marked = re.compile(rf"^( *(?:<!--|#) {name}: begin .*\n)(?s:.*?)(^ *(?:<!--|#) {name}: end)", re.MULTILINE)
         if not marked.search(text):
             sys.exit(f"{path} has no place marked {name}.")
         text = marked.sub(lambda found, content=content: f"{found[1]}{content}{found[2]}", text)  # type: ignore[misc]

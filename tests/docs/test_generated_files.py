@@ -36,7 +36,8 @@ def test_generated_file_is_up_to_date(script: str) -> None:
 def test_stale_file_is_found(script: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "tools", tmp_path / "tools")
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    shutil.copy(ROOT / "README.md", tmp_path)
+    for beside in ("README.md", "cloudbuild.yaml"):
+        shutil.copy(ROOT / beside, tmp_path)
     path, written = GENERATED[script]
     text = (ROOT / path).read_text(encoding="utf-8")
     assert written in text
