@@ -184,6 +184,8 @@ grant "$build_account" roles/logging.logWriter # the build's own log
 grant "$build_account" roles/logging.configWriter # log-based metrics
 grant "$build_account" roles/monitoring.alertPolicyEditor
 grant "$build_account" roles/monitoring.dashboardEditor
+grant "$build_account" roles/monitoring.notificationChannelEditor
+grant "$build_account" roles/monitoring.uptimeCheckConfigEditor
 
 # Deploying as an account means acting as it: as the function's, and as its own for the inner build.
 for account in "$function_account" "$build_account"; do

@@ -1,13 +1,14 @@
-"""What Cloud Logging and Cloud Monitoring want of metrics, policies and dashboards, as far as their references say.
+"""What Cloud Logging and Cloud Monitoring want of metrics, policies, dashboards and checks, as far as their references say.
 
-Sources: the references of `projects.metrics`, `projects.alertPolicies` and `projects.dashboards`.
+Sources: the references of `projects.metrics`, `projects.alertPolicies`, `projects.dashboards` and
+`projects.uptimeCheckConfigs`; "Google Cloud metrics" for those of Cloud Run.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.deploy.log_query import QueryError, extract, parse
+from tests.deploy.log_query import Comparison, QueryError, extract, parse
 from tests.deploy.refusing import require
 
 MONITORING_FIELDS = re.compile(r"metric\.type|metric\.labels\.\w+|resource\.type|resource\.labels\.\w+")
@@ -16,11 +17,14 @@ CLOUD_RUN_METRICS = {
     "run.googleapis.com/container/max_request_concurrencies": {"state"},
     "run.googleapis.com/container/cpu/utilizations": set[str](),
     "run.googleapis.com/container/memory/utilizations": set[str](),
+    "run.googleapis.com/request_count": {"response_code", "response_code_class"},
 }
-"""Cloud Run's own metrics that are used, with their labels. The first counts, the others are distributions."""
+"""Cloud Run's own metrics that are used, with their labels."""
+
+UPTIME = "monitoring.googleapis.com/uptime_check/check_passed"
 
 USER = "logging.googleapis.com/user/"
-_DISTRIBUTIONS = tuple(CLOUD_RUN_METRICS)[1:]
+_DISTRIBUTIONS = [metric for metric in CLOUD_RUN_METRICS if not metric.endswith("_count")]
 _PERCENTILES = {f"REDUCE_PERCENTILE_{percent}" for percent in ("05", "50", "95", "99")}
 _NUMBER_REDUCERS = {"REDUCE_SUM", "REDUCE_MAX", "REDUCE_MEAN"} | _PERCENTILES
 _ALIGNERS = {"ALIGN_DELTA", "ALIGN_RATE", "ALIGN_MAX", "ALIGN_MEAN"}
@@ -45,13 +49,29 @@ def check_metric(metric: Mapping[str, Any]) -> None:
         distribution == ("valueExtractor" in metric) == ("bucketOptions" in metric), "distributions extract into buckets"
     )
     if distribution:
-        buckets = metric["bucketOptions"]["exponentialBuckets"]
-        require(
-            1 <= buckets["numFiniteBuckets"] <= 199 and buckets["growthFactor"] > 1 and buckets["scale"] > 0, "bad buckets"
-        )
+        bounds = bounds_of(metric)
+        require(1 <= len(bounds) <= 200 and bounds == sorted(set(bounds)) and bounds[0] > 0, "bad buckets")
     _understood(lambda: parse(metric["filter"]))
     for extractor in (*metric.get("labelExtractors", {}).values(), *([metric["valueExtractor"]] if distribution else ())):
         _understood(lambda extractor=extractor: extract(extractor, {}))
+
+
+def bounds_of(metric: Mapping[str, Any]) -> list[float]:
+    """The bounds of a distribution's finite buckets."""
+    ((kind, options),) = metric["bucketOptions"].items()
+    if kind == "explicitBuckets":
+        return [float(bound) for bound in options["bounds"]]
+    require(kind == "exponentialBuckets" and options["growthFactor"] > 1, "bad buckets")
+    return [options["scale"] * options["growthFactor"] ** step for step in range(options["numFiniteBuckets"] + 1)]
+
+
+def check_uptime(check: Mapping[str, Any]) -> None:
+    """An uptime check of an address."""
+    require(check["monitoredResource"]["type"] == "uptime_url", "only addresses are known here")
+    require(check["monitoredResource"]["labels"].keys() == {"host", "project_id"}, "an address has a host")
+    require(check["httpCheck"]["useSsl"] and check["httpCheck"]["path"].startswith("/"), "it is asked by TLS")
+    require(check["period"] in ("60s", "300s", "600s", "900s"), "the period is 1, 5, 10 or 15 minutes")
+    require(1 <= _seconds(check["timeout"]) <= 60, "the time-out is at most a minute")
 
 
 def check_policy(policy: Mapping[str, Any], metrics: Metrics) -> None:
@@ -118,9 +138,12 @@ def _series_of(query: Mapping[str, Any], metrics: Metrics) -> Iterator[Mapping[s
 def _check_series(query: str, aggregation: Mapping[str, Any], metrics: Metrics) -> None:
     comparisons = _understood(lambda: parse(query, MONITORING_FIELDS))[1]
     (metric,) = [str(each.value) for each in comparisons if each.field == "metric.type"]
-    require(
-        [each.value for each in comparisons if each.field == "resource.type"] == ["cloud_run_revision"], "no resource type"
-    )
+    if metric == UPTIME:
+        _check_uptime_series(comparisons, aggregation)
+        return
+    named = {each.field: each.value for each in comparisons if each.field.startswith("resource.")}
+    require(named.get("resource.type") == "cloud_run_revision", "no resource type")
+    require("resource.labels.service_name" in named, "metrics are the whole project's: it names no service")
     labels = _labels(metric, metrics)
     wanted = [field for field in aggregation.get("groupByFields", ()) if field != "resource.labels.revision_name"]
     grouped = {field.removeprefix("metric.labels.") for field in wanted}
@@ -128,6 +151,15 @@ def _check_series(query: str, aggregation: Mapping[str, Any], metrics: Metrics) 
     require(grouped | filtered <= labels, f"{metric} has no label {(grouped | filtered) - labels}")
     require(_seconds(aggregation["alignmentPeriod"]) >= 60, "periods are a minute at least")
     _check_arithmetic(_is_distribution(metric, metrics), aggregation["perSeriesAligner"], aggregation["crossSeriesReducer"])
+
+
+def _check_uptime_series(comparisons: list[Comparison], aggregation: Mapping[str, Any]) -> None:
+    """As the reference of uptime checks writes it: how many places had no answer."""
+    fields = {each.field for each in comparisons}
+    require(fields == {"metric.type", "resource.type", "resource.labels.host"}, "it selects a host")
+    require(aggregation["perSeriesAligner"] == "ALIGN_NEXT_OLDER", "a check's newest result counts")
+    require(aggregation["crossSeriesReducer"] == "REDUCE_COUNT_FALSE", "failures are counted")
+    require(aggregation["groupByFields"] == ["resource.labels.host"], "of a host, whoever checks it")
 
 
 def _check_arithmetic(distribution: bool, aligner: str, reducer: str) -> None:

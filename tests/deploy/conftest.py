@@ -33,6 +33,9 @@ VARIANT = {
 }
 """What the second deployment has otherwise."""
 
+WATCHED = {"_NOTIFY": "on-call@example.org", "_UPTIME_CHECK": "true", "METRIC_WAIT_SECONDS": "0.1"}
+"""What the step `monitoring` has otherwise."""
+
 Done = subprocess.CompletedProcess[str]
 
 
@@ -128,7 +131,7 @@ def deployment(build: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) 
         google.resources.unknown_metrics = 1
         deployment.keep("part", deployment.step("traffic", BUILDS[1], _TRAFFIC_PERCENT="5"))
         deployment.keep("traffic", deployment.step("traffic", BUILDS[1]))
-        deployment.keep("monitoring", deployment.step("monitoring", BUILDS[1], METRIC_WAIT_SECONDS="0.1"))
+        deployment.keep("monitoring", deployment.step("monitoring", BUILDS[1], **WATCHED))
         yield deployment
 
 

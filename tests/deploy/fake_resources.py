@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.deploy.checks import check_dashboard, check_metric, check_policy
+from tests.deploy.checks import check_dashboard, check_metric, check_policy, check_uptime
 from tests.deploy.refusing import Answer, Call, Refused, require
 
 NewName = Callable[[Mapping[str, str], Any, int], str]
@@ -18,6 +18,8 @@ _IDS: Mapping[str, NewName] = {
     "metrics": lambda _, body, __: str(body["name"]),
     "alertPolicies": lambda _, __, count: f"{1000 + count}",
     "dashboards": lambda _, body, __: str(body["name"]).rpartition("/")[2],
+    "uptimeCheckConfigs": lambda _, __, count: f"check-{count}",
+    "notificationChannels": lambda _, __, count: f"{1000 + count}",
 }
 """For each kind of thing, which id a new one gets, of the query, the body and how many there are."""
 
@@ -63,7 +65,11 @@ class FakeResources:
             return self._update(name, call)
         if name not in self.things:
             raise Refused(404, f"{name} does not exist")
-        return self.things[name]
+        return self.things[name] if call.method == "GET" else self._delete(name)
+
+    def _delete(self, name: str) -> Answer:
+        del self.things[name]
+        return {}
 
     def _list(self, parent: str, kind: str) -> Answer:
         found = [thing for name, thing in self.things.items() if name.rpartition("/")[0] == parent]
@@ -112,6 +118,10 @@ class FakeResources:
             check_policy(call.body, metrics)
         elif kind == "dashboards":
             check_dashboard(call.body, metrics)
+        elif kind == "uptimeCheckConfigs":
+            check_uptime(call.body)
+        elif kind == "notificationChannels":
+            require(re.fullmatch(r"[^@ ]+@[^@ ]+", call.body["labels"]["email_address"]), "it is no address")
 
     def _verb(self, name: str, verb: str, call: Call) -> Answer:
         if verb == "getIamPolicy":

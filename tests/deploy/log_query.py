@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _FIELDS = re.compile(
-    r"""resource\.type|resource\.labels\.\w+|severity|httpRequest\.(?:requestMethod|requestUrl|status|latency)
+    r"""resource\.type|resource\.labels\.\w+|labels\.\w+|severity|httpRequest\.(?:requestMethod|requestUrl|status|latency)
     |jsonPayload(?:\.\w+)+|jsonPayload\."[^"]+" """.strip(),
     re.VERBOSE,
 )
@@ -185,6 +185,7 @@ def entry_of(line: str | Mapping[str, Any], service: str) -> dict[str, Any]:
         for key, name in (("severity", "severity"), ("time", "timestamp"), ("httpRequest", "httpRequest"))
         if key in document
     }
+    labels = document.pop("logging.googleapis.com/labels", {})
     rest = {key: value for key, value in document.items() if not key.startswith("logging.googleapis.com/")}
     resource = {"type": "cloud_run_revision", "labels": {"service_name": service}}
-    return {"severity": "DEFAULT", **special, "resource": resource, "jsonPayload": rest}
+    return {"severity": "DEFAULT", **special, "resource": resource, "labels": labels, "jsonPayload": rest}

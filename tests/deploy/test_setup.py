@@ -30,6 +30,7 @@ def test_the_accounts_get_the_roles_that_they_need_and_no_others(deployment: Dep
         f"projects/{PROJECT}/roles/sluicePublisher",
         *("run.sourceDeveloper", "run.builder", "serviceusage.serviceUsageConsumer"),
         *("logging.logWriter", "logging.configWriter", "monitoring.alertPolicyEditor", "monitoring.dashboardEditor"),
+        *("monitoring.notificationChannelEditor", "monitoring.uptimeCheckConfigEditor"),
     }
     (publisher,) = deployment.google.sent("POST", "/roles")
     assert publisher["role"]["includedPermissions"] == ["run.services.getIamPolicy", "run.services.setIamPolicy"]

@@ -98,5 +98,5 @@ def _passes(error: Exception) -> bool:
 def _fail(what: str, why: str, error: Exception | None, *, lost: int = 1) -> None:
     known = error.code if isinstance(error, SluiceError) else "internal_error" if error else "storage_unavailable"
     unexpected = None if isinstance(error, SluiceError) else error
-    told = {"error_type": known, "lost": lost}
-    entries.write(entries.SAVE_FAILED, f"{what}: {why}", severity=logging.ERROR, error=unexpected, **told)
+    severity = logging.ERROR if lost else logging.WARNING
+    entries.write(entries.SAVE_FAILED, f"{what}: {why}", severity=severity, error=unexpected, error_type=known, lost=lost)
