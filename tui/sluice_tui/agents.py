@@ -41,7 +41,7 @@ class Capabilities:
 
 
 def listed(body: object) -> list[Agent] | None:
-    """The models in the body of `GET /models`, in the server's order; None where it is no such list.
+    """The models in the body of `GET /models`, each once, in the server's order; None where it is no such list.
 
     OpenAI's list object; Together sends the list alone, and Ollama null where it has no model.
     """
@@ -50,7 +50,10 @@ def listed(body: object) -> list[Agent] | None:
     models = body.get("data") if isinstance(body, dict) else body
     if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
         return None
-    return [_agent(model) for model in models if isinstance(model.get("id"), str)]
+    # Some lists, such as those of several servers behind one, have a model twice.
+    return list({model["id"]: _agent(model) for model in reversed(models) if isinstance(model.get("id"), str)}.values())[
+        ::-1
+    ]
 
 
 def first_that_chats(agents: Sequence[Agent]) -> Agent | None:

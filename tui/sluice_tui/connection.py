@@ -63,6 +63,17 @@ class Connection:
         """The address, where a stream may outlive this terminal; None for the local function, which does not."""
         return self._server.url if isinstance(self._server, Endpoint) else None
 
+    @property
+    def opened(self) -> Line | None:
+        """The line, where it is open."""
+        opening = self._opening
+        return opening.result() if opening and opening.done() and not _has_failed(opening) and not self._lost() else None
+
+    @property
+    def opening(self) -> bool:
+        """Whether it is being opened."""
+        return self._opening is not None and not self._opening.done()
+
     async def line(self) -> Line:
         """The line, opened if it is not, or if the local function has died since. Raises ClientError."""
         if self._lost():

@@ -3,6 +3,7 @@
 Over the API's own transport. Everything here raises ClientError.
 """
 
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,14 @@ from sluice_tui.errors import client_error
 PAGE = 100
 MAX_CONVERSATIONS = 2_000
 MAX_MESSAGES = 4_000
-"""Bounds on what is read: nobody looks through more, and no model reads it."""
+"""Bounds on what is kept: nobody looks through more, and no model reads it."""
+
+MAX_PAGES = 200
+"""Of a conversation's messages; whoever has more of them sends the same ones again and again."""
+
+MAX_TIME = 32_503_680_000.0
+MAX_MILLISECONDS = 1000 * MAX_TIME
+"""The year 3000: no calendar tells every number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +70,29 @@ class Conversations:
         self._api = api
 
     async def pages(self) -> AsyncIterator[list[Summary]]:
-        """All of them, last updated first, in pages."""
-        cursor, seen = None, 0
-        while seen < MAX_CONVERSATIONS:
+        """All of them, each once, last updated first, in pages."""
+        cursor, seen = None, set[str]()
+        for _ in range(MAX_CONVERSATIONS // PAGE):
             page = await self._api.call("GET", "/conversations", query=_page(cursor))
-            summaries = [_summary(item) for item in _list(page)]
-            seen += len(summaries)
-            yield summaries
+            # One that is updated meanwhile moves to another page.
+            summaries = {summary.id: summary for summary in map(_summary, _list(page)) if summary.id not in seen}
+            seen |= summaries.keys()
+            yield list(summaries.values())
             cursor = _cursor(page)
             if cursor is None:
                 return
 
     async def read(self, conversation_id: str) -> tuple[Summary, list[Message]]:
-        """One with its messages, oldest first."""
-        cursor, messages = None, list[Message]()
-        while True:
+        """One with its newest messages, the oldest of them first."""
+        cursor, messages = None, deque[Message](maxlen=MAX_MESSAGES)
+        for _ in range(MAX_PAGES):
             body = await self._api.call("GET", _path(conversation_id), query=_page(cursor))
             page = _field(body, "messages", dict)
-            messages += [_message(item) for item in _list(page)]
+            messages.extend(map(_message, _list(page)))
             cursor = _cursor(page)
-            if cursor is None or len(messages) >= MAX_MESSAGES:
-                return _summary(body), messages
+            if cursor is None:
+                return _summary(body), list(messages)
+        raise client_error("invalid_reply", name="next_cursor")
 
     async def rename(self, conversation_id: str, title: str) -> Summary:
         """Give it another title."""
@@ -143,8 +153,8 @@ def _summary(body: Any) -> Summary:
         id=_field(body, "id", str),
         title=_field(body, "title", str),
         agent=_field(body, "agent", str),
-        created=float(_field(body, "created", float | int)),
-        updated=float(_field(body, "updated", float | int)),
+        created=_bounded(_field(body, "created", float | int), MAX_TIME),
+        updated=_bounded(_field(body, "updated", float | int), MAX_TIME),
         message_count=_field(body, "message_count", int),
     )
 
@@ -154,15 +164,24 @@ def _message(body: Any) -> Message:
         value = body.get(name)
         return value if isinstance(value, kind) else default
 
+    def milliseconds(name: str) -> float | None:
+        value = optional(name, float | int, None)
+        return None if value is None else _bounded(value, MAX_MILLISECONDS)
+
     return Message(
         id=_field(body, "id", str),
         role=_field(body, "role", str),
         content=_field(body, "content", str),
         status=optional("status", str, ""),
-        created=float(optional("created", float | int, 0)),
+        created=_bounded(optional("created", float | int, 0), MAX_TIME),
         usage=optional("usage", dict, {}),
         finish_reason=optional("finish_reason", str, ""),
         stream_id=optional("stream_id", str, ""),
-        time_to_first_token_ms=optional("time_to_first_token_ms", float | int, None),
-        generation_ms=optional("generation_ms", float | int, None),
+        time_to_first_token_ms=milliseconds("time_to_first_token_ms"),
+        generation_ms=milliseconds("generation_ms"),
     )
+
+
+def _bounded(number: float, most: float) -> float:
+    """0 for what is no time: too much, too little, or no number at all."""
+    return float(number) if 0 <= number <= most else 0.0

@@ -203,6 +203,12 @@ CLIENT_ERRORS: Mapping[str, ClientErrorKind] = {
         "The model, or what serves it, failed.",
         "Try again; what was received so far is not the whole answer.",
     ),
+    "answer_too_long": ClientErrorKind(
+        "The answer is too long.",
+        "It has more than four million characters, and this terminal keeps the whole of it in memory.",
+        "Ask for less at a time; what was received so far is kept.",
+        retryable=False,
+    ),
     "stream_gone": ClientErrorKind(
         "The answer cannot be continued.",
         "The server keeps answers for a while only, and ends those that nobody reads.",

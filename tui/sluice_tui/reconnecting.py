@@ -17,8 +17,11 @@ from sluice_tui.api import Api, Asked
 from sluice_tui.backoff import Backoff
 from sluice_tui.connection import Connection
 from sluice_tui.errors import ClientError, client_error
-from sluice_tui.stream import Addition, AnswerDecoder, events_of_whole, read
-from sluice_wire.events import Event
+from sluice_tui.stream import Addition, AnswerDecoder, events_of_whole, read, reasoning_of
+from sluice_wire.events import Delta, Event
+
+MAX_ANSWER_CHARACTERS = 4 << 20
+"""Of text and thoughts: about a million tokens, more than any model gives at once."""
 
 _DROPPED = {"connection_lost", "read_timeout", "answer_truncated", "connection_refused", "connect_timeout", "unknown_host"}
 _DROPPED_AT_FIRST = {"connection_lost", "connection_refused"}
@@ -104,6 +107,7 @@ class _Answering:
         self._void = False
         self._connected = False
         self._whole = False
+        self._characters = 0
 
     async def events(self) -> AsyncGenerator[Event | Progress, None]:
         while not self._whole:
@@ -126,9 +130,16 @@ class _Answering:
             async for event in events:
                 # Not before there is something to take its place.
                 if self._void and not isinstance(event, Connected | AnsweredAtOnce):
-                    self._void = False
+                    self._void, self._characters = False, 0
                     yield Cleared()
+                self._measure(event)
                 yield event
+
+    def _measure(self, event: Event | Progress) -> None:
+        if isinstance(event, Delta):
+            self._characters += len(event.text) + len(reasoning_of(event))
+        if self._characters > MAX_ANSWER_CHARACTERS:
+            raise client_error("answer_too_long")
 
     async def _plain(self, api: Api, asked: Asked) -> AsyncGenerator[Event | Progress, None]:
         yield AnsweredAtOnce()

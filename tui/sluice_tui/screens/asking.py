@@ -48,21 +48,18 @@ class AskingScreen(ReadingScreen):
         self._draft_kept = True
         self._prompt = Prompt(memory.history, keys["send"].split(","), keys["newline"].split(","))
         self._standing = Standing(connection, keys)
-        self._talk = Talk(self, connection, self._shown, memory.records, self._standing.connected, self._ended)
+        self._talk = Talk(self, connection, self._shown, memory.records, self._ended)
 
     # -- the connection
 
     @work(group="connection", exclusive=True)
     async def _connect(self) -> None:
-        self._standing.connecting()
         try:
             line = await self._connection.line()
-            self._standing.connected(line)
             if not line.agent.name:
                 await self._name_agent(line)
             self._guide_on()
         except ClientError as error:
-            self._standing.not_connected()
             # A turn that waits for the line tells it itself.
             if not self._talk.session.active:
                 self._transcript.add_panel(ErrorPanel(error))
@@ -71,7 +68,7 @@ class AskingScreen(ReadingScreen):
         """An agent that the user has named by its id is called what the server calls it."""
         with suppress(ClientError):
             await self._connection.agents()
-            self._standing.connected(await self._connection.use(line.agent.id))
+            await self._connection.use(line.agent.id)
 
     @work(group="guide", exclusive=True)
     async def _guide_on(self) -> None:

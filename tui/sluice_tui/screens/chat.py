@@ -140,8 +140,8 @@ class ChatScreen(AskingScreen):
     async def action_agent(self) -> None:
         """Choose whom to talk to."""
         with self._told():
-            if line := await choose_agent(self.app, self._connection):
-                self._standing.connected(line)
+            if await choose_agent(self.app, self._connection):
+                self._tick()
                 self._guide_on()
 
     @work(group="dialog", exclusive=True)

@@ -16,6 +16,9 @@ from sluice_tui.widgets.guide import Guide
 from sluice_tui.widgets.status_bar import StatusBar
 from sluice_tui.widgets.welcome import Welcome
 
+_UNREACHABLE = {"connection_lost", "connection_refused", "connect_timeout", "unknown_host"}
+"""What an answer fails by where the server is gone: an open line does not know it."""
+
 _WELCOME_KEYS = ("conversations", "agent", "help")
 
 
@@ -28,22 +31,8 @@ class Standing:
         self.guide = Guide()
         self._connection = connection
         self._hints = [(spelt(keys[name]), bound(name).tooltip) for name in _WELCOME_KEYS]
-        self._place = Inert("")
+        self._welcomed: Line | None = None
         self.welcome.show(Inert("…"), Inert(""), self._hints)
-
-    def connecting(self) -> None:
-        """A line is being opened."""
-        self._show_place("○ connecting")
-
-    def not_connected(self) -> None:
-        """There is none."""
-        self._show_place("✗ not connected")
-
-    def connected(self, line: Line) -> None:
-        """There is one, to this agent."""
-        agent = inert_line(line.agent.title, 60)
-        self._show_place("●", agent)
-        self.welcome.show(agent, inert_line(line.agent.description, 200), self._hints)
 
     async def guide_on(self) -> None:
         """Show where the user stands with the agent's first questions, if it has any."""
@@ -53,13 +42,20 @@ class Standing:
             self.guide.show(line.agent.title, known)
 
     def tick(self, session: Session, running: Running | None) -> None:
-        """Bring the figures up to date."""
+        """Bring all of it up to date."""
         now = time.monotonic()
+        line = self._connection.opened
+        if line and line is not self._welcomed:
+            self._welcomed = line
+            self.welcome.show(inert_line(line.agent.title, 60), inert_line(line.agent.description, 200), self._hints)
         wait = running.show_wait(now) if running else ""
-        self.status.place = inert(f"◌ {wait}") if wait else self._place
+        self.status.place = inert(f"◌ {wait}") if wait else self._place(session)
         self.status.measures = session.turns[-1].measures(now) if session.turns else None
         self.status.tokens_in_all = session.tokens(now)
 
-    def _show_place(self, state: str, agent: str = "") -> None:
-        place = " · ".join(part for part in (self._connection.place, agent) if part)
-        self._place = self.status.place = inert_line(f"{state} {place}", 120)
+    def _place(self, session: Session) -> Inert:
+        line, report = self._connection.opened, session.turns[-1].report if session.turns else None
+        place = self._connection.place
+        if line and not (report and report.code in _UNREACHABLE):
+            return inert_line(f"● {place} · {inert_line(line.agent.title, 60)}", 120)
+        return inert_line(f"{'○ connecting' if self._connection.opening else '✗ not connected'} {place}", 120)

@@ -31,7 +31,7 @@ def new_session() -> Session:
 
 
 class Talk:
-    """Runs the turns. `on_line` is told whom each goes to, `on_end` how it ended and what was wrong."""
+    """Runs the turns. `on_end` is told how each ended and what was wrong."""
 
     def __init__(
         self,
@@ -39,7 +39,6 @@ class Talk:
         connection: Connection,
         shown: ShownTurns,
         records: Records | None,
-        on_line: Callable[[Line], None],
         on_end: Callable[[Turn, ClientError | None], Awaitable[None]],
     ) -> None:
         self.session = new_session()
@@ -50,7 +49,6 @@ class Talk:
         self._connection = connection
         self._shown = shown
         self._records = records
-        self._on_line = on_line
         self._on_end = on_end
 
     async def open(self, session: Session, *, stored: bool) -> None:
@@ -127,7 +125,6 @@ class Talk:
         turn, failure = running.turn, None
         try:
             line = await self._connection.line()
-            self._on_line(line)
             source = await self._source(running, line, left_behind)
             async with aclosing(source) as events:
                 async for event in events:

@@ -66,8 +66,6 @@ class Answer(TextView):
         """Some more of the answer."""
         self._parts.append(text)
         self._document.feed(text)
-        if self._thoughts:
-            self._thoughts.finish()
         self._schedule()
 
     def reason(self, text: Inert) -> None:
