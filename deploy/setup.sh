@@ -13,8 +13,8 @@ file is given gets a new version when the file holds something else.
 
   --project PROJECT   the project, which must have billing
   --region REGION     where the function, its images and its database live; europe-west1 when not given
-  --keys FILE         the API keys of your callers, a JSON array of what `sluice key new` prints. Without it there are
-                      none at first, and nobody is let in
+  --keys FILE         the API keys of your callers, a JSON array of what `.venv/bin/sluice key new` prints. Without it
+                      there are none at first, and nobody is let in
   --openai-key FILE   the key of the provider named openai; without it the demo agent alone answers
   --redis-url FILE    the address of a Redis, through which instances share streams and limits
 TEXT
