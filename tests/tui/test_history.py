@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice_tui.api import Endpoint
+from sluice_tui.connection import Connection
+from sluice_tui.drafts import Draft
 from sluice_tui.history import MAX_ENTRIES, MAX_ENTRY_CHARACTERS, MAX_FILE_BYTES, History
+from sluice_tui.memory import Memory
+from sluice_tui.secret_texts import looks_secret
+from sluice_tui.unfinished import Unfinished
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=()), max_size=50), max_size=8))
@@ -37,6 +43,10 @@ def test_it_is_for_this_user_alone(tmp_path: Path) -> None:
         "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
         "-----BEGIN RSA PRIVATE KEY-----\nMIIE",
         "AKIAIOSFODNN7EXAMPLE",
+        "sk-ant-api03-abcdefghijklmnop",
+        "gsk_abcdefghijklmnopqrstuvwx",
+        "glpat-abcdefghijklmnopqrst",
+        "xai-abcdefghijklmnopqrstuvwx",
     ],
 )
 def test_what_looks_like_a_key_is_not_written_down(tmp_path: Path, secret: str) -> None:
@@ -46,6 +56,24 @@ def test_what_looks_like_a_key_is_not_written_down(tmp_path: Path, secret: str) 
 
     assert history.entries == ["fine", secret]
     assert History(tmp_path / "history.jsonl").entries == ["fine"]
+
+
+def test_neither_a_known_secret_nor_the_terminals_own_key_reaches_a_disk(tmp_path: Path) -> None:
+    connection = Connection(Endpoint("http://x.test/v1", "our own key"))
+    memory = Memory.at(tmp_path, lambda text: looks_secret(text) or connection.has_key_in(text))
+    assert memory.drafts
+    assert memory.records
+
+    for secret in ("use our own key for it", "gsk_abcdefghijklmnopqrstuvwx"):
+        memory.history.add(secret)
+        memory.drafts.keep(Draft("a paste: m", {"m": secret}))
+        memory.records.keep(Unfinished("http://x.test/v1", "a", "s1", secret))
+        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+    memory.drafts.keep(Draft("a draft"))
+    assert [path.parent.name for path in tmp_path.rglob("*.json")] == ["drafts"]
+    memory.drafts.keep(Draft("a draft with sk-abcdefghijklmnopqrst"))
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_the_file_is_bounded_and_the_newest_stay(tmp_path: Path) -> None:

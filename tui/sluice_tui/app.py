@@ -23,6 +23,7 @@ from sluice_tui.memory import Memory
 from sluice_tui.safety import inert_line
 from sluice_tui.screens.chat import ChatScreen
 from sluice_tui.screens.help import HelpScreen
+from sluice_tui.secret_texts import looks_secret
 
 _SECOND_PRESS_SECONDS = 2.0
 _LEAVE_SECONDS = 4
@@ -55,7 +56,8 @@ def run(connection: Connection, theme: str | None = None, keys: Mapping[str, str
     for name in ("COLUMNS", "LINES"):
         # Where a shell exports them they are its size at some time, and Textual would believe them over the terminal.
         os.environ.pop(name, None)
-    app = ChatApp(connection, Memory.at(user_state_path("sluice")), theme, keys)
+    memory = Memory.at(user_state_path("sluice"), lambda text: looks_secret(text) or connection.has_key_in(text))
+    app = ChatApp(connection, memory, theme, keys)
     # What is imported stays: a full collection of garbage, 15 to 30 ms while an answer streams, need not look at it again.
     gc.freeze()
     try:

@@ -74,6 +74,10 @@ class Connection:
         """Whether it is being opened."""
         return self._opening is not None and not self._opening.done()
 
+    def has_key_in(self, text: str) -> bool:
+        """Whether the key to the server stands in a text."""
+        return isinstance(self._server, Endpoint) and bool(self._server.api_key) and str(self._server.api_key) in text
+
     async def line(self) -> Line:
         """The line, opened if it is not, or if the local function has died since. Raises ClientError."""
         if self._lost():

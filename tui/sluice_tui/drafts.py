@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice_tui.held_file import HeldFile
+from sluice_tui.secret_texts import IsSecret, looks_secret
 
 MAX_AGE_SECONDS = 7 * 24 * 3600
 _MAX_BYTES = 8 << 20
@@ -22,12 +23,16 @@ class Draft:
 class Drafts:
     """This terminal's own draft, and those that others left behind."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, is_secret: IsSecret = looks_secret) -> None:
+        self._is_secret = is_secret
         self._file = HeldFile(folder, MAX_AGE_SECONDS, _MAX_BYTES)
 
     def keep(self, draft: Draft) -> bool:
-        """Write it down; an empty one is dropped. False where it is too long: what was there before stays."""
-        if draft.text.strip():
+        """Write it down; one that is empty, or holds a key, is dropped.
+
+        False where it is too long: what was there before stays.
+        """
+        if draft.text.strip() and not any(map(self._is_secret, (draft.text, *draft.pasted.values()))):
             return self._file.keep(asdict(draft))
         self._file.drop()
         return True

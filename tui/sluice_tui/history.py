@@ -6,29 +6,24 @@ not go in, and at its start a terminal cuts the file down. What looks like a key
 
 import json
 import os
-import re
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from sluice_tui.secret_texts import IsSecret, looks_secret
+
 MAX_ENTRIES = 1000
 MAX_ENTRY_CHARACTERS = 20_000
 MAX_FILE_BYTES = 2 << 20
-
-_SECRET = re.compile(
-    r"""\bsk-[\w-]{16,} | \bAIza[\w-]{30,} | \bya29\.[\w-]{16,} | \bgh[pousr]_\w{20,} | \bgithub_pat_\w{20,}
-    | \bxox[abprs]-[\w-]{10,} | \bAKIA[A-Z0-9]{16}\b | \bhf_\w{20,} | \beyJ[\w-]{16,}\.[\w-]{8,}
-    | \bBearer\s+[\w.~+/-]{16,} | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY""",
-    re.VERBOSE,
-)
 
 
 class History:
     """The texts that were sent, oldest first. Without a path they last as long as the terminal."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, is_secret: IsSecret = looks_secret) -> None:
         self._path = path
+        self._is_secret = is_secret
         self._entries = deque(_entries(path) if path else (), MAX_ENTRIES)
 
     @property
@@ -41,7 +36,7 @@ class History:
         if self._entries and self._entries[-1] == text:
             return
         self._entries.append(text)
-        if self._path and len(text) <= MAX_ENTRY_CHARACTERS and not _SECRET.search(text):
+        if self._path and len(text) <= MAX_ENTRY_CHARACTERS and not self._is_secret(text):
             with suppress(OSError):
                 _append(self._path, text)
 

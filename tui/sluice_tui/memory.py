@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sluice_tui.drafts import Drafts
 from sluice_tui.history import History
+from sluice_tui.secret_texts import IsSecret, looks_secret
 from sluice_tui.unfinished import Records
 
 
@@ -40,11 +41,11 @@ class Memory:
     theme: ThemeChoice = field(default_factory=ThemeChoice)
 
     @classmethod
-    def at(cls, folder: Path) -> "Memory":
-        """What is remembered in that folder."""
+    def at(cls, folder: Path, is_secret: IsSecret = looks_secret) -> "Memory":
+        """What is remembered in that folder; a text that `is_secret` is not."""
         return cls(
-            records=Records(folder / "unfinished"),
-            drafts=Drafts(folder / "drafts"),
-            history=History(folder / "history.jsonl"),
+            records=Records(folder / "unfinished", is_secret),
+            drafts=Drafts(folder / "drafts", is_secret),
+            history=History(folder / "history.jsonl", is_secret),
             theme=ThemeChoice(folder / "theme"),
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice_tui.held_file import HeldFile
+from sluice_tui.secret_texts import IsSecret, looks_secret
 
 MAX_AGE_SECONDS = 3600
 """Older ones are of no use: no server keeps a stream that long."""
@@ -33,12 +34,16 @@ class Unfinished:
 class Records:
     """This terminal's own record, at most one, and those that others left behind."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, is_secret: IsSecret = looks_secret) -> None:
+        self._is_secret = is_secret
         self._file = HeldFile(folder, MAX_AGE_SECONDS, _MAX_BYTES)
 
     def keep(self, unfinished: Unfinished) -> None:
-        """Write the record, in place of the one before."""
-        self._file.keep(asdict(unfinished))
+        """Write the record, in place of the one before; none where the question holds a key."""
+        if self._is_secret(unfinished.question):
+            self._file.drop()
+        else:
+            self._file.keep(asdict(unfinished))
 
     def drop(self) -> None:
         """The answer has ended, or is not wanted."""
