@@ -14,6 +14,7 @@ from sluice_tui.config.key_source import in_file, printed_by
 from sluice_tui.config.problem import ConfigError
 from sluice_tui.config.settings import SETTINGS
 from sluice_tui.config.template import TEMPLATE
+from sluice_tui.key_names import KEYS, checked_keys
 from tests.tui.command import sluice
 from tests.tui.fake_openai import FakeOpenAI
 
@@ -162,6 +163,10 @@ MISTAKES = {
     "a command of spaces": ('key_command = "  "', "{path}:1: key_command must be a command: a text, or a list of texts."),
     "a path with NUL": ('key_file = "a\\u0000b"', "{path}:1: key_file must be a text in quotes, not empty and without NUL."),
     "an unknown key": ('[keys]\nnwe = "ctrl+n"', '{path}:2: unknown key "nwe" in [keys]; did you mean "new"?'),
+    "what is no key": ('[keys]\nnew = "foo+bar"', '{path}:1: keys must not have "foo+bar", which is no key to give'),
+    "a key that writes": ('[keys]\nnew = "x"', '{path}:1: keys must not have "x", which is no key to give'),
+    "a key given twice": ('[keys]\nagent = "ctrl+o"', 'must not give "ctrl+o" to agent: it is there for conversations'),
+    "a key that is taken": ('[keys]\nnew = "ctrl+c"', 'must not give "ctrl+c" to new: it is there for what it always does'),
     "no such profile": ('default_profile = "wrok"\n[profiles.work]', 'unknown profile "wrok"; did you mean "work"?'),
     "no TOML": ("agent = demo", "{path} is not TOML: Invalid value (at line 1, column 9). A text stands in quotes."),
     "profiles that are none": ("profiles = 3", "{path}:1: profiles are tables, such as [profiles.work]."),
@@ -177,6 +182,20 @@ def test_a_mistake_is_told_with_its_line_and_what_is_meant(path: Path, text: str
     assert (ended.returncode, ended.stdout) == (2, "")
     assert told.format(path=path) in ended.stderr
     assert "sk-x" not in ended.stderr
+
+
+def test_keys_are_spelt_as_they_are_told_and_may_change_places(path: Path) -> None:
+    path.write_text('[keys]\nsend = "Ctrl+S, enter"\nexport = "shift+alt+E"\nnew = "ctrl+o"\nconversations = "ctrl+n"\n')
+
+    keys = effective({}, at(path)).get("keys")
+
+    assert keys == {"send": "ctrl+s,enter", "export": "alt+shift+e", "new": "ctrl+o", "conversations": "ctrl+n"}
+
+
+def test_the_usual_keys_can_all_be_given() -> None:
+    usual = {name: key.keys for name, key in KEYS.items()}
+
+    assert checked_keys(usual) == usual
 
 
 def test_a_home_of_nobody_is_a_path_like_any_other(path: Path, server: FakeOpenAI) -> None:

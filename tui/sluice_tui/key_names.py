@@ -33,3 +33,42 @@ KEYS: Mapping[str, KeyName] = {
     "quit": KeyName("ctrl+q", "Quit", "quit"),
 }
 """By the name in the settings."""
+
+_MODIFIERS = frozenset({"alt", "ctrl", "hyper", "meta", "shift", "super"})
+_ALONE = frozenset(
+    ("enter", "escape", "home", "end", "pageup", "pagedown", "insert", "delete", *(f"f{n}" for n in range(1, 25)))
+)
+"""Keys that write nothing."""
+
+_HELD = frozenset((
+    "up", "down", "left", "right", "space", "tab", "backspace", "at", "backslash", "slash", "minus", "plus", "underscore",
+    "comma", "full_stop", "semicolon", "colon", "apostrophe", "quotation_mark", "question_mark", "exclamation_mark",
+    "grave_accent", "tilde", "circumflex_accent", "equals_sign", "left_square_bracket", "right_square_bracket",
+    "less_than_sign", "greater_than_sign",
+))  # fmt: skip
+"""Those that can be given away while another is held down."""
+
+_TAKEN = frozenset({"ctrl+c", "ctrl+p"})
+"""What copies and quits, and what opens the palette, whatever the settings say."""
+
+
+def checked_keys(given: Mapping[str, str]) -> dict[str, str]:
+    """Keys by their names in the table, spelt as Textual does. Raises ValueError: what is no key, or is not free."""
+    checked = {name: ",".join(map(_spelt, keys.split(","))) for name, keys in given.items()}
+    in_force = {name: checked.get(name, KEYS[name].keys) for name in KEYS}
+    owners: dict[str, str] = dict.fromkeys(_TAKEN, "what it always does")
+    for name, keys in in_force.items():
+        for key in dict.fromkeys(keys.split(",")):
+            if key in owners:
+                raise ValueError(f'must not give "{key}" to {name}: it is there for {owners[key]}')
+            owners[key] = name
+    return checked
+
+
+def _spelt(given: str) -> str:
+    *modifiers, key = given.strip().lower().split("+")
+    held = set(modifiers)
+    can_be_held = key in _HELD or (len(key) == 1 and key.isascii() and key.isalnum())
+    if not held <= _MODIFIERS or not (key in _ALONE or (held - {"shift"} and can_be_held)):
+        raise ValueError(f'must not have "{given.strip()}", which is no key to give, as "f9", "ctrl+t" and "alt+slash" are')
+    return "+".join([*sorted(held), key])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice_tui.addresses import base_url
+from sluice_tui.key_names import checked_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def _words(command: str) -> list[str]:
 def _keys(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(keys, str) and keys for keys in value.values()):
         raise ValueError('must be a table of keys, such as new = "ctrl+n"')
-    return value
+    return checked_keys(value)
 
 
 SETTINGS: Mapping[str, Setting] = {
