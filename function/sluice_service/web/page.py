@@ -46,15 +46,18 @@ _UNSENT = {
     ".html": [re.compile(rb"^\s+", re.MULTILINE)],
     ".css": [re.compile(rb"(?<=[{};:,])\s+|\s+(?=[{}])")],
     ".js": [
-        re.compile(rb"^\s*(?://|/?\*).*\n|^\s+", re.MULTILINE),
-        re.compile(rb"(?<=[{;,(\[])\n| ([=&|]{1,3}>?) |(?<=\)) (?=\{)"),
+        re.compile(rb"^\s*(?://|/?\*).*\n|^\s+|(?<=;) // .*", re.MULTILINE),
+        re.compile(
+            rb'("[^"\n]*"|`[^`\n]*`)|(?<=[{};,([])\n| ([=&|?:+*<>!]{1,3}) |(?<=\)) (?=[{])|(?<=[{,]) | (?=})|(?<=\w:) '
+        ),
     ],
     ".svg": [re.compile(rb"^\s+", re.MULTILINE)],
 }
-"""Whole lines of comment, and white space that no browser needs: a sixth less to send. What is in a group stays.
+"""Comments, and white space that no browser needs: a fifth less to send. What is in a group stays.
 
-Of a script: the end of a line where no statement ends without its semicolon, and the space beside an operator. So no text in
-a script may have such an operator between spaces, or span lines.
+Of a script, outside its strings: the end of a line where no statement ends without its semicolon or brace, and the space
+beside an operator, inside braces, and behind a comma or a name's colon. So no string may span lines, and no regular
+expression may have such a space.
 """
 
 
