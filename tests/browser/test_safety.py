@@ -140,3 +140,12 @@ def test_links_show_where_they_lead(shown: Chromium) -> None:
     assert shown.text("#column") == "bank.test (evil.test), ok.test, https://ok.test/c."
     hrefs = shown.run("return [...document.querySelectorAll('#column a')].map((each) => each.href)")
     assert hrefs == ["https://evil.test/login", "https://ok.test/a_(b)", "https://ok.test/c"]
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["https://bank.test/?evil.test", "bank.test/evil.test", "https://evil.test.bank.test", "https://bank.test@evil.test"],
+)
+def test_link_that_only_mentions_where_it_leads_shows_it(shown: Chromium, label: str) -> None:
+    shown.run(SHOW, json.dumps(f"[{label}](https://evil.test/)"), [])
+    assert shown.text("#column a") == f"{label} (evil.test)"

@@ -204,8 +204,8 @@ function span(source, { escaped, code, label, target, bare, mark, inner }) {
 function link(address, label, source) {
 	const url = URL.canParse(address) ? new URL(address) : {};
 	if (!["http:", "https:", "mailto:"].includes(url.protocol)) return source;
-	const where = url.host || url.pathname;
 	const anchor = make("a", { href: url.href, title: url.href, target: "_blank", rel: "noopener noreferrer" }, label);
-	if (!label.includes(where)) anchor.append(make("small", {}, ` (${where})`));
+	const shown = [url.host, url.pathname].includes(label) || `${label}/`.startsWith(`${url.origin}/`);
+	if (!shown) anchor.append(make("small", { dir: "ltr" }, ` (${url.host || url.pathname})`));
 	return anchor;
 }
