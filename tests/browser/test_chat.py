@@ -97,6 +97,7 @@ def test_dropped_connection_continues_where_it_broke(
         proxy.cut()
         browser.see('#status[data-state="reconnecting"]')
         assert browser.answer == "Ebb"
+        browser.see('#status[data-state="answering"]')
         held.go_on.set()
         browser.wait_for_state("final")
         assert browser.answer == "Ebb and flood."
@@ -253,6 +254,8 @@ def test_limit_of_an_hour_is_told_in_minutes(browser: Chromium, function: Runnin
     browser.wait_for_state("failed")
     assert "rate_limited" in browser.text(".failure")
     assert browser.text("[role=timer]")[:25] in ("You can send again in 59:", "You can send again in 60:")
+    first = browser.see("#prompt").get_attribute("placeholder")
+    until(lambda: browser.see("#prompt").get_attribute("placeholder") != first, "the prompt counts down too")
     assert [article.text for article in browser.all('article[data-role="user"] .body')] == ["first", "second"]
     browser.driver.refresh()
     browser.wait_for_text("#column", "first")
@@ -415,8 +418,9 @@ def test_conversations_are_opened_renamed_and_deleted(browser: Chromium, functio
 
 
 @pytest.mark.usefixtures("upstream")
-def test_conversation_that_is_not_there_says_so(browser: Chromium, function: RunningFunction) -> None:
-    browser.sign_in(function.url, function.key, "#nothing-here")
+@pytest.mark.parametrize("place", ["#nothing-here", "#../models"])
+def test_conversation_that_is_not_there_says_so(browser: Chromium, function: RunningFunction, place: str) -> None:
+    browser.sign_in(function.url, function.key, place)
     browser.wait_for_text(".failure", "not_found")
     browser.click("#fresh")
     browser.ask("hi")

@@ -173,3 +173,19 @@ def test_each_event_goes_to_its_handler_once_and_none_after_the_end(page: Chromi
     assert got["closed"]
     ended = bool(got["calls"]) and got["calls"][-1][0] in ("complete", "error")
     assert (got["last"] == 2) is ended
+
+
+def test_ticket_that_a_new_server_does_not_know_is_not_called_a_bad_key(page: Chromium) -> None:
+    told = page.run("""
+    const {AnswerStream} = await import("/page/stream.js");
+    const source = {readyState: 2, close() {}};
+    const failed = new Promise((error) => {
+      const refusal = {status: 401, code: "invalid_credentials", what: "The API key is not valid here."};
+      const on = {error, reconnecting() {}};
+      new AnswerStream("/somewhere", on, () => Promise.reject(refusal), {open: () => source}).start();
+      source.onerror();
+    });
+    const {code, what} = await failed;
+    return [code, what];
+    """)
+    assert told == ["invalid_credentials", "The answer broke off, and the server no longer has the rest."]

@@ -27,6 +27,12 @@ export class Announcer {
 		this.#timer ??= setTimeout(() => this.#tell(SENTENCES.exec(this.#heard)?.[0] ?? ""), PAUSE_MS);
 	}
 
+	/** What was heard is of no interest any more. */
+	forget() {
+		this.#heard = "";
+		this.#tell("");
+	}
+
 	/** The rest of what was heard, and this. */
 	end(text) {
 		this.#tell(this.#heard);

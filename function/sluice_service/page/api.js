@@ -33,35 +33,43 @@ async function request(path, options) {
 	} catch {
 		throw unreachable();
 	}
-	const { ok, status, headers } = response;
-	if (ok) return response;
-	const foreign = {
-		code: `http_${status}`,
-		what: `The server answered with status ${status}.`,
+	if (response.ok) return response;
+	const parts = told(await response.json().catch(() => null));
+	throw parts ? new Failure({ ...parts, ...known(response) }) : foreign(response);
+}
+
+const known = ({ status, headers }) => ({ status, retryAfterSeconds: Number(headers.get("retry-after")) || 0 });
+
+const foreign = (response) =>
+	new Failure({
+		code: `http_${response.status}`,
+		what: `The server answered with status ${response.status}.`,
 		why: "Something between this page and the service answered in its place.",
 		action: "Try again in a moment.",
-		correlationId: headers.get("x-correlation-id"),
-	};
-	const parts = told(await response.json().catch(() => null)) || foreign;
-	throw new Failure({ ...parts, status, retryAfterSeconds: Number(headers.get("retry-after")) || 0 });
-}
+		correlationId: response.headers.get("x-correlation-id"),
+		...known(response),
+	});
 
 /** What a key can do. Everything throws a Failure. */
 export function apiOf(key) {
 	async function json(method, path, body, { signal = AbortSignal.timeout(SHORT_MS), ...more } = {}) {
 		const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", ...more };
 		const response = await request(path, { method, signal, headers, body: body && JSON.stringify(body) });
-		return response.status === 204 ? null : response.json();
+		if (response.status === 204) return null;
+		return response.json().catch((error) => {
+			throw error instanceof SyntaxError ? foreign(response) : unreachable();
+		});
 	}
+	const at = (id) => `v1/conversations/${encodeURIComponent(id)}`;
 	const page = (path, limit, cursor) =>
 		json("GET", `${path}?limit=${limit}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
 	return {
 		health: () => json("GET", "health"),
 		models: () => json("GET", "v1/models"),
 		conversations: (cursor) => page("v1/conversations", 30, cursor),
-		conversation: (id, limit, cursor) => page(`v1/conversations/${id}`, limit, cursor),
-		rename: (id, title) => json("PATCH", `v1/conversations/${id}`, { title }),
-		delete: (id) => json("DELETE", `v1/conversations/${id}`),
+		conversation: (id, limit, cursor) => page(at(id), limit, cursor),
+		rename: (id, title) => json("PATCH", at(id), { title }),
+		delete: (id) => json("DELETE", at(id)),
 		onboarding: (agent) => json("GET", `v1/onboarding/${agent}`),
 		startAgain: (agent) => json("DELETE", `v1/onboarding/${agent}`),
 		ticket: (body, signal) => json("POST", "v1/tickets", body, { signal }),

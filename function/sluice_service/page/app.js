@@ -7,7 +7,7 @@ import { ui } from "./dom.js";
 // In this tab alone, and gone with it.
 const KEY = "sluice.key";
 const REFUSED = "This key is not valid here. Check it for missing characters, or ask for a new one.";
-const opened = () => location.hash.slice(1) || null;
+const opened = () => location.hash.slice(1);
 
 async function begin(key) {
 	const api = apiOf(key);
@@ -55,7 +55,7 @@ function listen(chat) {
 	ui.stop.onclick = () => chat.stop();
 	for (const button of ui.ideas.children) button.onclick = () => chat.send(button.textContent) && ui.prompt.focus();
 	ui.fresh.onclick = () => {
-		chat.open(null, true);
+		chat.open("", true);
 		drawer(false);
 		ui.prompt.focus();
 	};
@@ -74,7 +74,8 @@ function listen(chat) {
 	};
 	addEventListener("popstate", () => chat.open(opened()));
 	addEventListener("pagehide", () => chat.pause());
-	addEventListener("pageshow", () => chat.resume());
+	// Signed out, the browser may still bring this document back.
+	addEventListener("pageshow", () => (sessionStorage.getItem(KEY) ? chat.resume() : location.reload()));
 }
 
 /** The conversations, which a narrow screen has no room for beside the chat. */

@@ -13,6 +13,7 @@ const MAX_PAGES = 100;
 const BUSY = "One message at a time";
 // Each with what the status says, what the prompt says, and what is announced when it begins.
 const STATES = {
+	loading: ["Loading…", "The messages are being loaded"],
 	ready: ["Ready", "Write a message"],
 	limited: ["Limit reached"],
 	waiting: ["Waiting", BUSY],
@@ -33,14 +34,18 @@ export class Chat {
 		Object.assign(this, { api, agents, streams });
 		this.announcer = new Announcer(ui.announcer);
 		this.transcript = new Transcript();
+		const failed = (failure) => this.#failed(failure, () => this.open(location.hash.slice(1)));
 		this.list = new Conversations(api, ask, {
 			open: (id) => this.open(id, true),
-			deleted: (id) => id === this.id && this.open(null, true),
-			failed: (failure) => this.#failed(failure, () => this.open(this.id)),
+			deleted: (id) => {
+				this.#turns.get(id)?.turn.stop();
+				if (id === this.id) this.open("", true);
+			},
+			failed,
 		});
 		ui.agent.append(...agents.map(({ id, name }) => make("option", { value: id }, name)));
-		ui.agent.onchange = () => this.open(null, true);
-		ui.again.onclick = () => this.api.startAgain(this.agent.id).then(() => this.open(null, true));
+		ui.agent.onchange = () => this.open("", true);
+		ui.again.onclick = () => this.api.startAgain(this.agent.id).then(() => this.open("", true), failed);
 	}
 
 	get agent() {
@@ -49,22 +54,30 @@ export class Chat {
 
 	/** Show a conversation; without an id, begin one. `push`: as a new place in the tab's history. */
 	async open(id, push = false) {
-		const here = (this.id = id ?? newId());
+		const here = (this.id = id || newId());
+		const running = this.#turns.get(here);
 		if (push) history.pushState(null, "", id ? `#${id}` : location.pathname);
 		this.list.mark(id);
-		this.transcript.show([]);
-		this.#show(this.#turns.has(here) ? "answering" : "ready");
+		this.announcer.forget();
+		this.transcript.show(running?.messages ?? []);
+		this.#show(running ? "answering" : "loading");
 		try {
-			const messages = id ? await this.#stored(id).catch((failure) => this.#unsent(failure)) : [];
+			const { agent, messages = [] } = running ?? (id ? await this.#stored(id).catch((failure) => this.#unsent(failure)) : {});
+			if (this.id !== here) return;
+			if (this.agents.some((each) => each.id === agent)) ui.agent.value = agent;
 			const standing = this.agent.onboarding_steps ? await this.api.onboarding(this.agent.id) : null;
 			if (this.id !== here) return;
 			ui.about.textContent = this.agent.description;
 			this.#guide(standing);
-			this.transcript.show(messages);
+			if (running) return;
+			this.transcript.show(messages.map(this.#shown));
+			this.#show("ready");
 			if (!id && standing?.question) this.transcript.add(this.#message("assistant", standing.question));
 			this.#goOn(messages);
 		} catch (failure) {
-			if (this.id === here) this.#failed(failure, () => this.open(id));
+			if (this.id !== here) return;
+			this.#failed(failure, () => this.open(id));
+			if (!running) this.#show("ready");
 		}
 	}
 
@@ -138,8 +151,8 @@ export class Chat {
 				this.#show("ready");
 			},
 		});
-		this.#turns.set(question.conversation, { turn, answer });
 		this.transcript.add(answer);
+		this.#turns.set(question.conversation, { turn, agent: question.agent, messages: this.transcript.messages });
 		this.#show("waiting");
 		this.announcer.say(`${this.agent.name} is answering.`);
 		turn.start(address);
@@ -151,45 +164,47 @@ export class Chat {
 		if (state === "stopped") return { words: "The answer was stopped.", below: note("Stopped") };
 		const until = told.status === 429 ? Date.now() + told.retryAfterSeconds * 1000 : 0;
 		this.#limitedUntil = Math.max(this.#limitedUntil, until);
-		const waited = () => {
-			this.announcer.say("You can send again.");
+		const ticked = (left) => {
 			if (this.state === "limited") this.#show("ready");
+			if (!left) this.announcer.say("You can send again.");
 		};
-		return { words: `${told.what} ${told.action ?? told.why}`, below: panel(told, again, until, waited) };
+		return { words: `${told.what} ${told.action ?? told.why}`, below: panel(told, again, until, ticked) };
 	}
 
-	/** The answer that is still being written: here, or on the server since before the page was loaded again. */
+	/** The answer that has been written on the server since before the page was loaded again. */
 	#goOn(messages) {
-		const running = this.#turns.get(this.id);
 		const { question, address, ended } = history.state ?? {};
-		if (running) return this.transcript.add(running.answer);
 		if (question?.conversation !== this.id) return;
-		const kept = messages.findLast(({ role }) => role === "user")?.text === question.text;
+		const kept = messages.findLast(({ role }) => role === "user")?.content === question.text;
 		if (!kept) ui.prompt.value ||= question.text;
 		else if (!ended && messages.at(-1).role === "user") this.#ask(question, address);
 	}
 
 	/** What there is of a conversation whose first question has not come to the server: it goes back into the prompt. */
 	#unsent(failure) {
-		if (failure.code !== "not_found" || history.state?.question?.conversation !== this.id) throw failure;
-		return [];
+		const question = history.state?.question;
+		if (failure.code !== "not_found" || question?.conversation !== this.id) throw failure;
+		return question;
 	}
 
 	async #stored(id) {
 		const messages = [];
+		let agent;
 		let cursor;
 		for (let page = 0; page < MAX_PAGES && cursor !== null; page++) {
-			const { agent, messages: some } = await this.api.conversation(id, PAGE, cursor);
-			if (this.agents.some((each) => each.id === agent)) ui.agent.value = agent;
-			messages.push(...some.data);
-			cursor = some.next_cursor;
+			const known = await this.api.conversation(id, PAGE, cursor);
+			messages.push(...known.messages.data);
+			cursor = known.messages.next_cursor;
+			agent = known.agent;
 		}
-		return messages.map(({ role, content: text, status }) => {
-			const whole = status === "complete";
-			const below = whole ? "" : note("This answer is not whole.");
-			return { role, text, name: this.#nameOf(role), state: whole ? "final" : "stopped", below };
-		});
+		return { agent, messages };
 	}
+
+	#shown = ({ role, content: text, status }) => {
+		const whole = status === "complete";
+		const below = whole ? "" : note("This answer is not whole.");
+		return { role, text, name: this.#nameOf(role), state: whole ? "final" : "stopped", below };
+	};
 
 	#nameOf = (role) => (role === "user" ? "You" : this.agent.name);
 	#message = (role, text, state) => new Message({ role, name: this.#nameOf(role), text, state });
@@ -204,7 +219,8 @@ export class Chat {
 	}
 
 	#failed(failure, retry) {
-		ui.column.replaceChildren(panel(failure, retry));
+		ui.column.append(panel(failure, retry));
+		this.transcript.toEnd();
 		this.announcer.say(failure.what);
 	}
 

@@ -23,12 +23,7 @@ export class Conversations {
 
 	/** It has changed: as the server knows it, and first. */
 	async refresh(id) {
-		const known = await this.api.conversation(id, 1);
-		const focused = [...(this.#items.get(id)?.children ?? [])].indexOf(document.activeElement);
-		this.#put(known);
-		const item = this.#items.get(id);
-		if (item !== ui.list.firstChild) ui.list.prepend(item);
-		item.children[focused]?.focus();
+		this.#put(await this.api.conversation(id, 1), true);
 	}
 
 	mark(id) {
@@ -36,29 +31,35 @@ export class Conversations {
 		for (const [each, item] of this.#items) item.firstChild.ariaCurrent = each === id ? "page" : null;
 	}
 
-	#put({ id, title }) {
+	/** As it is now; what has the focus keeps it. */
+	#put({ id, title }, first) {
+		const before = this.#items.get(id);
+		const focused = [...(before?.children ?? [])].indexOf(document.activeElement);
+		// What somebody is about to press stays.
+		const item = before?.firstChild.textContent === title ? before : this.#item(id, title);
+		if (!before) ui.list.append(item);
+		else if (item !== before) before.replaceWith(item);
+		if (first && item !== ui.list.firstChild) ui.list.prepend(item);
+		this.#items.set(id, item);
+		this.mark(this.#current);
+		item.children[focused]?.focus();
+	}
+
+	#item(id, title) {
 		const button = (textContent, act, ariaLabel = null) =>
 			make("button", { textContent, ariaLabel, dir: "auto", onclick: () => act().catch(this.on.failed) });
-		const item = make(
+		return make(
 			"li",
 			{},
 			button(title, () => this.on.open(id)),
 			button("Rename", () => this.#rename(id, title), `Rename ${title}`),
 			button("Delete", () => this.#delete(id, title), `Delete ${title}`),
 		);
-		const before = this.#items.get(id);
-		// What somebody is about to press stays.
-		if (before?.firstChild.textContent === title) return;
-		if (before) before.replaceWith(item);
-		else ui.list.append(item);
-		this.#items.set(id, item);
-		this.mark(this.#current);
 	}
 
 	async #rename(id, title) {
 		const given = await this.ask("Rename the conversation", "Rename", title);
 		if (given?.trim()) this.#put(await this.api.rename(id, given.trim()));
-		this.#items.get(id).children[1].focus();
 	}
 
 	async #delete(id, title) {
@@ -66,6 +67,7 @@ export class Conversations {
 		await this.api.delete(id);
 		this.#items.get(id).remove();
 		this.#items.delete(id);
+		if (document.activeElement === document.body) ui.fresh.focus();
 		this.on.deleted(id);
 	}
 }

@@ -2,8 +2,8 @@
 
 import { make } from "./dom.js";
 
-/** `retry` is its button's, which waits for the time `until`; `waited` is called when it has come. */
-export function panel({ what, why, action, code, correlationId }, retry, until = 0, waited) {
+/** `retry` is its button's, which waits for the time `until`; `ticked` is told each second how many are left. */
+export function panel({ what, why, action, code, correlationId }, retry, until = 0, ticked) {
 	const lines = Object.entries({ what, why, action }).map(([className, text]) => make("p", { className }, text ?? ""));
 	const facts = Object.entries({ Code: code, "Correlation id": correlationId ?? "none" });
 	const list = facts.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]);
@@ -12,16 +12,16 @@ export function panel({ what, why, action, code, correlationId }, retry, until =
 	const tick = () => {
 		const left = secondsUntil(until);
 		button.disabled = left > 0;
-		clock.textContent = left > 0 ? `You can send again in ${clockOf(left)}.` : "";
-		if (left > 0) setTimeout(tick, 1000);
-		else if (until) waited();
+		clock.textContent = left ? `You can send again in ${clockOf(left)}.` : "";
+		if (left) setTimeout(tick, 1000);
+		if (until) ticked(left);
 	};
 	tick();
 	const properties = { className: "failure", role: "group", ariaLabel: "What went wrong" };
 	return make("div", properties, ...lines, make("dl", {}, ...list), clock, button);
 }
 
-export const secondsUntil = (time) => Math.ceil((time - Date.now()) / 1000);
+export const secondsUntil = (time) => Math.max(0, Math.ceil((time - Date.now()) / 1000));
 
 /** 65 as 1:05. */
 export const clockOf = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;

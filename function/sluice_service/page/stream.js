@@ -10,6 +10,12 @@ const UNREADABLE = {
 	error: "The server sent something that this page cannot read.",
 	detail: "Reload the page, then ask again.",
 };
+// Of a stream, 401 is about its ticket, which the server gave: the key is good.
+const GONE = {
+	what: "The answer broke off, and the server no longer has the rest.",
+	why: "The server was started anew meanwhile, or too much time has passed.",
+	action: "Retry asks for it again.",
+};
 
 /**
  * `on` has {chunk(text), complete(facts), error(failure), reconnecting(), connected()}: of complete and error one is called,
@@ -30,6 +36,7 @@ export class AnswerStream {
 	start() {
 		if (this.#ended || this.#source) return;
 		this.#source = this.open(this.address);
+		this.#source.onopen = () => this.#connected();
 		this.#source.onmessage = (event) => this.#take(event);
 		this.#source.onerror = () => this.#broken();
 	}
@@ -49,8 +56,7 @@ export class AnswerStream {
 	#take({ data, lastEventId }) {
 		if (this.#ended) return;
 		const event = parsed(data);
-		if (this.#brokenSince) this.on.connected();
-		this.#brokenSince = 0;
+		this.#connected();
 		this.id = lastEventId.split(".")[0] || this.id;
 		if (event.type === "error") this.#fail(new Failure(told(event) || told(UNREADABLE)));
 		if (event.type === "chunk" && event.sequence > this.#seen) {
@@ -61,6 +67,11 @@ export class AnswerStream {
 			this.end();
 			this.on.complete(event);
 		}
+	}
+
+	#connected() {
+		if (this.#brokenSince) this.on.connected();
+		this.#brokenSince = 0;
 	}
 
 	#broken() {
@@ -75,6 +86,7 @@ export class AnswerStream {
 	async #refused() {
 		this.pause();
 		const failure = await this.why(this.address).catch((failure) => failure);
+		if (failure?.status === 401) Object.assign(failure, GONE);
 		if (failure?.status >= 400 && failure.status < 500) this.#fail(failure);
 		else this.#timer = setTimeout(() => this.start(), RETRY_MS);
 	}

@@ -11,7 +11,7 @@ const NEAR_PX = 8;
 const elementOf = (message) => (message.element ? message : new Message(message)).element;
 
 export class Transcript {
-	#all = [];
+	messages = [];
 	#first = 0; // of those on screen
 	#follows = true;
 	#top = 0;
@@ -25,7 +25,7 @@ export class Transcript {
 
 	/** These instead. */
 	show(messages) {
-		this.#all = messages;
+		this.messages = messages;
 		this.#first = Math.max(0, messages.length - SHOWN);
 		ui.column.replaceChildren(...messages.slice(this.#first).map(elementOf));
 		this.toEnd();
@@ -33,7 +33,7 @@ export class Transcript {
 
 	add(message) {
 		message.drawn = () => this.#follow();
-		this.#all.push(message);
+		this.messages.push(message);
 		ui.column.append(message.element);
 		while (this.#follows && ui.column.childElementCount > SHOWN) {
 			ui.column.firstChild.remove();
@@ -43,7 +43,7 @@ export class Transcript {
 	}
 
 	remove(message) {
-		this.#all = this.#all.filter((other) => other !== message);
+		this.messages = this.messages.filter((other) => other !== message);
 		message.element.remove();
 	}
 
@@ -70,7 +70,7 @@ export class Transcript {
 	#showEarlier() {
 		const { scrollHeight, scrollTop } = ui.messages;
 		const from = Math.max(0, this.#first - SHOWN);
-		ui.column.prepend(...this.#all.slice(from, this.#first).map(elementOf));
+		ui.column.prepend(...this.messages.slice(from, this.#first).map(elementOf));
 		this.#first = from;
 		ui.earlier.hidden = !from;
 		ui.column.querySelector("h2").focus({ preventScroll: true });
