@@ -94,6 +94,7 @@ def test_a_candidate_of_another_build_is_not_tested_in_its_place(deployment: Dep
 def test_traffic_goes_to_the_tested_revision_in_stages_and_back_with_the_printed_command(deployment: Deployment) -> None:
     (back,) = re.findall(r"(?m)^To go back: (gcloud .*)$", deployment.steps["part"].stdout)
 
+    assert f"{SECOND} has 5 % of the traffic of {deployment.google.run.url}\n" in deployment.steps["part"].stdout
     assert shares(deployment.services["part"]) == {FIRST: 95, SECOND: 5}
     assert shares(deployment.services["traffic"]) == {SECOND: 100}
     assert deployment.google.runs("bash", "-c", back, cwd=ROOT).returncode == 0
