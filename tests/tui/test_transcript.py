@@ -19,20 +19,6 @@ from tests.tui.fake_openai import FakeOpenAI, whole
 from tests.tui.screens import CURSOR, send, shown, until, until_gone, until_shown
 
 
-async def test_a_block_of_code_is_chosen_by_its_number_and_copied(app: ChatApp, server: FakeOpenAI) -> None:
-    server.script = whole("```\nfirst\n```\n\n```\nsecond\n```\n")
-    async with app.run_test(notifications=True) as pilot:
-        await send(pilot, "x")
-        await until_shown(pilot, "code · 2")
-        await until_gone(pilot, CURSOR)
-
-        await pilot.press("f5")
-        await until_shown(pilot, "1 · first")
-        await pilot.press("down", "enter")
-
-        await until(pilot, lambda: app.clipboard == "first")
-
-
 async def test_ctrl_c_copies_what_is_selected_and_tells_how(app: ChatApp, server: FakeOpenAI) -> None:
     server.script = whole("# some\n\n*text*")
     async with app.run_test(notifications=True) as pilot:
@@ -223,28 +209,6 @@ async def test_what_the_mouse_selects_is_copied_as_it_was_written(reading: Readi
         await transcript.action_copy_selection()
 
         assert reading.clipboard == "one two three " * 7 + "one two three\n\nx = 1\n\n日本語 "
-
-
-async def test_messages_and_blocks_of_code_are_copied_by_number(reading: Reading) -> None:
-    async with reading.run_test(notifications=True) as pilot:
-        transcript = reading.transcript
-        first = transcript.begin_answer(inert("Nine"))
-        first.append(inert("```\na\n```\n\n```make\nall:\n\tb\n```\n"))
-        first.end()
-        transcript.begin_answer(inert("Nine")).append(inert("*second*"))
-        await until_shown(pilot, "second")
-        await until_shown(pilot, "make · 2")
-
-        await transcript.action_copy_message()
-        assert reading.clipboard == "*second*"
-        await transcript.action_copy_message(2)
-        assert reading.clipboard.endswith("\tb\n```\n")
-        await transcript.action_copy_code(1)
-        assert reading.clipboard == "a"
-        await transcript.action_copy_code()
-        assert reading.clipboard == "all:\n\tb"
-        await transcript.action_copy_code(3)
-        await until_shown(pilot, "There is no code to copy.")
 
 
 async def test_a_click_beside_the_text_does_no_harm(reading: Reading) -> None:

@@ -16,6 +16,7 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from sluice_tui import clipboard
 from sluice_tui.bindings import bound
 from sluice_tui.connection import Connection
 from sluice_tui.key_names import KEYS
@@ -43,6 +44,7 @@ _COMMANDS = (
     ("Start the first questions again", "start_again", "For agents that ask some before they begin"),
     ("Copy the answer", "copy_answer", "The last one, as Markdown"),
     ("Copy the code", "copy_code", "The last block of code"),
+    ("Find", "find", "Look for a message of this conversation, go to it or copy it"),
     ("Reasoning", "reasoning", "Show what the model thought, or hide it"),
     ("Back to the end", "follow", "To the newest text"),
 )
@@ -139,6 +141,11 @@ class ChatApp(App[None]):
         yield SystemCommand("Help", "Every key", self.action_help)
         yield from (command for command in super().get_system_commands(screen) if command.title not in _NOT_OURS)
         yield SystemCommand("Quit", "What is written stays for the next time", self.action_quit)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """What Textual's own widgets copy, such as a line that is written in, goes to the desktop's program too."""
+        super().copy_to_clipboard(text)
+        self.run_worker(clipboard.copy_natively(text), group="copy")
 
     def action_help(self) -> None:
         """Show what the keys do, or stop showing it."""

@@ -18,11 +18,15 @@ _SECONDS = 2.0
 
 async def copy(app: App[object], text: str) -> str:
     """Copy, and tell how, for a notice: a terminal does not tell whether it took what it was sent."""
-    app.copy_to_clipboard(text)
+    App.copy_to_clipboard(app, text)
+    program = await copy_natively(text)
+    return f"with {program}" if program else "through the terminal (OSC 52)"
+
+
+async def copy_natively(text: str) -> str:
+    """Give it to the program that holds this desktop's clipboard; its name, "" where none took it."""
     command = native_command(os.environ, sys.platform)
-    if command and await _feed(command, text):
-        return f"with {command[0]}"
-    return "through the terminal (OSC 52)"
+    return command[0] if command and await _feed(command, text) else ""
 
 
 def native_command(environment: Mapping[str, str], platform: str) -> list[str] | None:

@@ -24,6 +24,7 @@ KEYS: Mapping[str, KeyName] = {
     "details": KeyName("f3", "Info", "details of an answer"),
     "copy_answer": KeyName("f4", "Copy", "copy the answer"),
     "copy_code": KeyName("f5", "Copy code", "copy its last code block"),
+    "find": KeyName("ctrl+f", "Find", "find a message, copy it"),
     "reasoning": KeyName("f8", "Reasoning", "show or fold the reasoning"),
     "export": KeyName("ctrl+s", "Export", "export to a file"),
     "page_up": KeyName("pageup", "Up", "scroll up"),

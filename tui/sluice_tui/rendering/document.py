@@ -16,6 +16,10 @@ BATCH_CHARACTERS = 2048
 _UNDECIDED = re.compile(r"[ \t]*(?:[-=*_+#>`~|:\s]*|\d{1,9}[.)]?[ \t]*)$")
 
 
+_CODE = re.compile(r"```|~~~|^(?: {4}|\t)", re.MULTILINE)
+"""What every block of code has: most texts have none, and need not be parsed to know it."""
+
+
 class Document:
     """Markdown as it arrives; `lines` are what is to be shown now. The outcome depends on the text, not on its pieces."""
 
@@ -111,6 +115,18 @@ class Document:
             self.lines[-1] = with_cursor
         else:
             self.lines.append(Flow(Inline("").with_cursor(), self._prefix, self._prefix))
+
+
+def code_blocks(text: str) -> list[str]:
+    """The source of each block of code in a whole text, in order."""
+    if not _CODE.search(text):
+        return []
+    document = Document()
+    document.feed(text)
+    document.finish()
+    while document.behind:
+        document.advance()
+    return document.codes
 
 
 def _pieces(line: str) -> list[str]:

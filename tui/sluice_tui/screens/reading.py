@@ -9,7 +9,9 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from sluice_tui.bindings import bound
-from sluice_tui.safety import inert_line
+from sluice_tui.rendering.document import code_blocks
+from sluice_tui.safety import inert, inert_line
+from sluice_tui.screens.find import FindScreen
 from sluice_tui.screens.pick import PickScreen
 from sluice_tui.screens.shown_turns import ShownTurns
 from sluice_tui.widgets.search_list import Item
@@ -22,6 +24,7 @@ class ReadingScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         bound("copy_answer"),
         bound("copy_code"),
+        bound("find"),
         bound("reasoning"),
         bound("follow", priority=True),
     ]
@@ -55,18 +58,28 @@ class ReadingScreen(Screen[None]):
         self.run_worker(self._transcript.action_copy_selection())
 
     async def action_copy_answer(self) -> None:
-        """The last one, to the clipboard."""
-        await self._transcript.action_copy_message()
+        """The last one that has text, to the clipboard."""
+        texts = (turn.text for turn in reversed(self._shown.turns) if turn.text)
+        await self._transcript.copy("Answer", inert(next(texts, "")))
 
     @work(group="dialog", exclusive=True)
     async def action_copy_code(self) -> None:
-        """A block of code, to the clipboard; which one, where the answer has several."""
-        blocks, picked = self._transcript.code_blocks, None
+        """A block of code of the last answer that has any, to the clipboard; which one, where it has several."""
+        texts = (inert(turn.text) for turn in reversed(self._shown.turns))
+        blocks = next(filter(None, map(code_blocks, texts)), [""])
+        number: str | None = str(len(blocks))
         if len(blocks) > 1:
             items = [Item(str(number), inert_line(f"{number} · {block}", 200)) for number, block in enumerate(blocks, 1)]
-            picked = await self.app.push_screen_wait(PickScreen("Copy a block of code", items[::-1]))
-        if picked or len(blocks) <= 1:
-            await self._transcript.action_copy_code(int(picked or -1))
+            number = await self.app.push_screen_wait(PickScreen("Copy a block of code", items[::-1]))
+        if number:
+            await self._transcript.copy("Code", blocks[int(number) - 1])
+
+    @work(group="dialog", exclusive=True)
+    async def action_find(self) -> None:
+        """Look for a message, and go to it."""
+        found = await self.app.push_screen_wait(FindScreen(self._shown.turns))
+        if found and not await self._shown.go_to(found.turn, answer=found.is_answer):
+            self.notify("It can be shown when the answer that is on its way has ended.")
 
     def action_reasoning(self) -> None:
         """Show what the model thought, or hide it."""

@@ -23,6 +23,9 @@ MAX_CHARACTERS = 60_000
 
 MAX_QUESTION_CHARACTERS = 8_000
 
+_BEFORE = 5
+"""So many turns are mounted before the one that the reader goes to, so that there is something to scroll to."""
+
 
 @dataclass(slots=True, eq=False)
 class ShownTurn:
@@ -125,16 +128,35 @@ class ShownTurns:
             if self.later.display:
                 await self._show_until(len(self._session.turns))
 
+    async def go_to(self, turn: Turn, *, answer: bool) -> bool:
+        """Show this question, or the answer to it, at the top. False where an answer on its way would have to leave."""
+        async with self._moving:
+            shown = self._found(turn)
+            if not shown and turn in self._session.turns and not self._session.active:
+                first = self._session.turns.index(turn)
+                await self._show(
+                    first_fitting(self._session.turns, first, _BEFORE), last_fitting(self._session.turns, first)
+                )
+                shown = self._found(turn)
+            if shown:
+                self._transcript.read_from(shown.answer if answer else shown.question)
+            return shown is not None
+
+    def _found(self, turn: Turn) -> ShownTurn | None:
+        return next((shown for shown in self._shown if shown.turn is turn), None)
+
     async def _show_until(self, end: int) -> None:
-        """The session's turns before that one, in place of everything that was shown."""
-        turns = self._session.turns
-        self._shown = [ShownTurn.of(turn) for turn in turns[first_fitting(turns, end) : end]]
+        await self._show(first_fitting(self._session.turns, end), end)
+        self._transcript.follow()
+
+    async def _show(self, first: int, end: int) -> None:
+        """This run of the session's turns, in place of everything that was shown."""
+        self._shown = [ShownTurn.of(turn) for turn in self._session.turns[first:end]]
         # Both are begun before either is waited for: whoever is stopped meanwhile leaves no empty screen.
         gone, coming = self._transcript.remove_children(), self._transcript.mount_all(_widgets(self._shown))
         await gone
         await coming
         self._mark()
-        self._transcript.follow()
 
     async def _trim_top(self) -> None:
         first = first_fitting(self._session.turns, len(self._session.turns)) - self._place()

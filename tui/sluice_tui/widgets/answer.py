@@ -44,11 +44,6 @@ class Answer(TextView):
         return "".join(self._parts)
 
     @property
-    def code_blocks(self) -> list[str]:
-        """What is in its blocks of code, in order."""
-        return self._document.codes
-
-    @property
     def has_reasoning(self) -> bool:
         """Whether the model told what it thought."""
         return self._thoughts is not None

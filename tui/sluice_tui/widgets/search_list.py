@@ -11,25 +11,38 @@ from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from sluice_tui.safety import Inert
+from sluice_tui.safety import Inert, within_marks
 
 NOTHING = Inert("")
+_EXCERPT_CHARACTERS = 160
 _MOVES = {"up": "cursor_up", "down": "cursor_down", "pageup": "page_up", "pagedown": "page_down"}
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line, or two: what it is called, and what else there is to say. `key` is what a choice of it tells."""
+    """One line, or two: what it is called, and what else there is to say. `key` is what a choice of it tells.
+
+    What is typed is looked for in the `text` too, and where the name does not show it, the place in the text is shown.
+    """
 
     key: str
     name: Inert
     about: Inert = NOTHING
+    text: Inert = NOTHING
 
-    @property
-    def content(self) -> Content:
-        """As it is shown."""
-        name = Content(self.name)
-        return name + Content("\n") + Content.styled(self.about, "$foreground-muted") if self.about else name
+    def content(self, words: Sequence[str]) -> Content:
+        """As it is shown to who looks for these words."""
+        hidden = next((word for word in words if word not in self.name.casefold()), "") if self.text else ""
+        name, about = Content(self.name), self._excerpt(hidden) if hidden else self.about
+        return name + Content("\n") + Content.styled(about, "$foreground-muted") if about else name
+
+    def _excerpt(self, word: str) -> str:
+        place = self.text.casefold().find(word)
+        if place < 0:
+            return ""
+        start = max(0, place - _EXCERPT_CHARACTERS // 4)
+        excerpt = " ".join(self.text[start : start + _EXCERPT_CHARACTERS].split())
+        return within_marks(f"…{excerpt}" if start else excerpt)
 
 
 class SearchList(Vertical):
@@ -49,7 +62,7 @@ class SearchList(Vertical):
 
     def __init__(self, items: Sequence[Item] = (), current: str = "", empty: str = "") -> None:
         super().__init__()
-        self._items = list(items)
+        self._searched = _searched(items)
         self._current = current
         self._empty = empty
         self._search = Input(placeholder="Type to search", compact=True)
@@ -71,12 +84,12 @@ class SearchList(Vertical):
     def highlighted(self) -> Item | None:
         """The one that the cursor is on."""
         option = self._list.highlighted_option
-        return next((item for item in self._items if option and item.key == option.id), None)
+        return next((item for item, _ in self._searched if option and item.key == option.id), None)
 
     def put(self, items: Sequence[Item], empty: str = "") -> None:
         """Show these instead; the cursor stays on its item while there is one."""
         at, place = self.highlighted, self._list.highlighted
-        self._items, self._empty = list(items), empty
+        self._searched, self._empty = _searched(items), empty
         self._show(at.key if at else self._current, place or 0)
 
     @on(Input.Changed)
@@ -108,12 +121,17 @@ class SearchList(Vertical):
 
     def _show(self, key: str, place: int = 0) -> None:
         words = self._search.value.casefold().split()
-        fitting = [item for item in self._items if all(word in f"{item.name} {item.about}".casefold() for word in words)]
+        fitting = [item for item, text in self._searched if all(word in text for word in words)]
         self._list.clear_options()
-        self._list.add_options([Option(item.content, id=item.key) for item in fitting])
+        self._list.add_options([Option(item.content(words), id=item.key) for item in fitting])
         places = [number for number, item in enumerate(fitting) if item.key == key]
         if fitting:
             self._list.highlighted = places[0] if places else min(place, len(fitting) - 1)
         self._list.display = bool(fitting)
-        self._nothing.update("Nothing fits." if self._items else self._empty)
+        self._nothing.update("Nothing fits." if self._searched else self._empty)
         self._nothing.display = not fitting
+
+
+def _searched(items: Sequence[Item]) -> list[tuple[Item, str]]:
+    """Each with what is looked for in it: made once, since a conversation may be long."""
+    return [(item, f"{item.name} {item.about} {item.text}".casefold()) for item in items]

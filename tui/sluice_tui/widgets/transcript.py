@@ -18,7 +18,6 @@ from sluice_tui import clipboard
 from sluice_tui.rendering import highlighting
 from sluice_tui.safety import Inert, inert_line
 from sluice_tui.widgets.answer import Answer
-from sluice_tui.widgets.question import Question
 from sluice_tui.widgets.text_view import Place, TextView
 
 _QUIET_SECONDS = 1.0
@@ -69,17 +68,6 @@ class Transcript(VerticalScroll, can_focus=False):
         """The answers, oldest first."""
         return list(self.query_children(Answer))
 
-    @property
-    def code_blocks(self) -> list[str]:
-        """The blocks of code of the last answer that has any, by the numbers that are shown with them."""
-        return next((blocks for answer in reversed(self.answers) if (blocks := answer.code_blocks)), [])
-
-    def add_question(self, text: str) -> Question:
-        """A question, at the end."""
-        question = Question(text)
-        self.mount(question)
-        return question
-
     def begin_answer(self, author: Inert) -> Answer:
         """An answer that is still to be written, at the end, where the reader goes too."""
         answer = Answer(author)
@@ -108,6 +96,12 @@ class Transcript(VerticalScroll, can_focus=False):
         """Go to the end, and stay there."""
         self.at_end, self.new_below = True, False
         self._arranged = None  # where nothing has changed, Textual gives the same arrangement again
+        self.refresh(layout=True)
+
+    def read_from(self, widget: Widget) -> None:
+        """Go to the beginning of what this widget shows, and stay there."""
+        self.at_end, self._reading = False, _Reading(widget, 0, None)
+        self._arranged = None
         self.refresh(layout=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -174,19 +168,9 @@ class Transcript(VerticalScroll, can_focus=False):
 
     # -- what is copied from it
 
-    async def action_copy_message(self, back: int = 1) -> None:
-        """Copy the last answer, or one that many before it."""
-        await self._copy("Answer", self.answers[-back].text if 0 < back <= len(self.answers) else "")
-
-    async def action_copy_code(self, number: int = -1) -> None:
-        """Copy a block of code of the last answer that has one, by its number; the last one without."""
-        blocks = self.code_blocks
-        index = number - 1 if number > 0 else number
-        await self._copy("Code", blocks[index] if -len(blocks) <= index < len(blocks) else "")
-
     async def action_copy_selection(self) -> None:
         """Copy what is selected."""
-        await self._copy("Selection", self.screen.get_selected_text() or "")
+        await self.copy("Selection", self.screen.get_selected_text() or "")
 
     def action_toggle_reasoning(self) -> None:
         """Show what the model thought before the last answer that tells it, or hide it."""
@@ -197,10 +181,11 @@ class Transcript(VerticalScroll, can_focus=False):
 
     @on(TextView.AddressClicked)
     async def _copy_address(self, message: TextView.AddressClicked) -> None:
-        await self._copy("Address", message.target)
+        await self.copy("Address", message.target)
         self.notify(inert_line(message.target), title="Address", markup=False)
 
-    async def _copy(self, what: str, text: str) -> None:
+    async def copy(self, what: str, text: str) -> None:
+        """Put a text on the clipboard, and say so, or that there is none."""
         if not text:
             self.notify(f"There is no {what.lower()} to copy.", severity="warning")
             return
