@@ -2,13 +2,14 @@
 # Bring this folder's log-based metrics, alert policies and dashboard into a project: what is there is brought up to date,
 # what is missing is made. cloudbuild.yaml runs it after each deployment; by hand, with gcloud's own project:
 #
-#     SERVICE=sluice REGION=europe-west1 MAX_INSTANCES=10 CONCURRENCY=80 NOTIFY=me@example.org deploy/monitoring/apply.sh
+#     SERVICE=sluice REGION=europe-west1 MAX_INSTANCES=10 CONCURRENCY=100 NOTIFY=me@example.org deploy/monitoring/apply.sh
 #
-# NOTIFY is an e-mail address that is to be told of alerts, from then on and beside those who are; NOTIFICATION_CHANNELS names
-# all channels of another kind, as projects/P/notificationChannels/ID, separated by commas. Without it those that the policies
-# have stay.
-# EXPECT_TRAFFIC=true also alerts when nobody asks anything. UPTIME_CHECK=true asks /health every minute from several places
-# of the world, and alerts when they get no answer; an instance is then always awake, and billed.
+# The two figures are those of the deployment. NOTIFY is an e-mail address that is told of alerts from then on, beside
+# those who are already; NOTIFICATION_CHANNELS names channels to tell in their place, as projects/P/notificationChannels/ID,
+# separated by commas. Without it those that the policies have stay.
+#
+# EXPECT_TRAFFIC=true also alerts when nobody asks anything. UPTIME_CHECK=true asks /health every minute from several
+# places of the world, and alerts when they get no answer; an instance is then always awake, and billed.
 set -euo pipefail
 cd "$(dirname "$0")"
 : "${SERVICE:?}" "${REGION:?}" "${MAX_INSTANCES:?}" "${CONCURRENCY:?}"
@@ -57,7 +58,8 @@ done
 
 project=$(gcloud config get-value project 2>/dev/null)
 host=$(gcloud run services describe "$SERVICE" --region "$REGION" --format 'value(status.url.basename())')
-check=$(gcloud monitoring uptime list-configs --format 'csv[no-heading](displayName,name)' | sed -n "s|^$SERVICE /health,||p")
+checks=$(gcloud monitoring uptime list-configs --format 'csv[no-heading](displayName,name)')
+check=$(sed -n "s|^$SERVICE /health,||p" <<<"$checks")
 case ${UPTIME_CHECK:-false},$check in
     true,)
         quietly gcloud monitoring uptime create "$SERVICE /health" --resource-type uptime-url \
@@ -104,8 +106,8 @@ for file in policies/*.yaml; do
 done
 
 if [ -z "$told" ]; then
-    echo "WARNING: no one is told of these alerts. Name an e-mail address in _NOTIFY of cloudbuild.yaml and deploy again, or" >&2
-    echo "WARNING: give the policies channels in the console, under Monitoring, Alerting." >&2
+    echo "WARNING: no one is told of these alerts. Name an e-mail address in _NOTIFY of cloudbuild.yaml and deploy again," >&2
+    echo "WARNING: or give the policies channels in the console, under Monitoring, Alerting." >&2
 fi
 
 etag=$(gcloud monitoring dashboards list --format 'csv[no-heading](name.basename(),etag)' | sed -n "s/^$SERVICE,//p")
