@@ -157,11 +157,12 @@ async def test_what_a_page_put_on_the_clipboard_is_inert_when_it_is_pasted(app: 
 
 
 async def test_keys_can_be_given_to_others(server: FakeOpenAI) -> None:
-    keys = {"send": "ctrl+b", "newline": "enter", "details": "f9", "sned": "f10"}
+    keys = {"send": "ctrl+b", "newline": "enter", "details": "f9", "help": "f7", "sned": "f10"}
     app = ChatApp(Connection(Endpoint(server.url), patience=HASTY), keys=keys)
     async with app.run_test(notifications=True, size=(120, 40)) as pilot:
         await until_shown(pilot, "There is no key named sned.")
         await until_shown(pilot, "f9 Info")
+        await until_shown(pilot, "Ask something (F7: help)")
         await pilot.press(*"one", "enter", *"two", "ctrl+b")
         await until_shown(pilot, "Hello world")
         await pilot.press("f9")

@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice_tui.config.effective import effective
@@ -234,6 +234,7 @@ def test_a_profile_that_is_not_there_is_told(path: Path, options: tuple[str, ...
     assert 'unknown profile "wrok"; did you mean "work"?' in ended.stderr
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=200) | st.text(alphabet="[].\"=#\n ab\\'profiles", max_size=60).map(str.encode))
 def test_no_file_whatever_is_in_it_is_more_than_told(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.toml"

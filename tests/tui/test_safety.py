@@ -1,7 +1,7 @@
 import unicodedata
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice_tui.safety import MAX_MARKS, MarksInPieces, inert, inert_line, inert_report, within_marks
@@ -47,6 +47,7 @@ def test_ordinary_text_of_any_language_is_left_alone(text: str) -> None:
 marked_text = st.text(st.one_of(st.characters(categories=["Mn", "Me"]), st.sampled_from("ab\u200d")), max_size=60)
 
 
+@settings(deadline=None)
 @given(marked_text, st.lists(st.integers(0, 60)))
 def test_no_character_carries_more_marks_than_the_limit_however_the_text_is_cut(text: str, cuts: list[int]) -> None:
     places = sorted({0, len(text), *(cut for cut in cuts if cut <= len(text))})

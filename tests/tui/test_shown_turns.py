@@ -45,7 +45,7 @@ class Shelf(App[None]):
         super().__init__()
         self.session = session
         self.transcript = Transcript()
-        self.turns = ShownTurns(self.transcript)
+        self.turns = ShownTurns(self.transcript, {"page_up": "pageup", "follow": "ctrl+end"})
 
     def compose(self) -> ComposeResult:
         yield self.turns.earlier

@@ -15,7 +15,7 @@ class KeyName(NamedTuple):
 KEYS: Mapping[str, KeyName] = {
     "send": KeyName("enter", "Send", "send"),
     "newline": KeyName("ctrl+j,shift+enter", "New line", "new line"),
-    "cancel": KeyName("escape", "Stop", "stop the answer"),
+    "cancel": KeyName("escape", "Cancel", "stop the answer"),
     "regenerate": KeyName("ctrl+r", "Again", "ask the last one again"),
     "edit": KeyName("ctrl+g", "Edit", "edit a question, go on from it"),
     "new": KeyName("ctrl+n", "New", "new conversation"),
@@ -35,6 +35,7 @@ KEYS: Mapping[str, KeyName] = {
 }
 """By the name in the settings."""
 
+_NAMES = {"pageup": "PgUp", "pagedown": "PgDn", "escape": "Esc", "delete": "Del"}
 _MODIFIERS = frozenset({"alt", "ctrl", "hyper", "meta", "shift", "super"})
 _ALONE = frozenset(
     ("enter", "escape", "home", "end", "pageup", "pagedown", "insert", "delete", *(f"f{n}" for n in range(1, 25)))
@@ -53,9 +54,16 @@ _TAKEN = frozenset({"ctrl+c", "ctrl+p"})
 """What copies and quits, and what opens the palette, whatever the settings say."""
 
 
+def spelt(keys: str) -> str:
+    """The first of some keys, as it is written on keyboards."""
+    *modifiers, key = keys.partition(",")[0].strip().split("+")
+    name = _NAMES.get(key, key.capitalize() if len(key) > 1 else key.upper())
+    return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
+
+
 def checked_keys(given: Mapping[str, str]) -> dict[str, str]:
     """Keys by their names in the table, spelt as Textual does. Raises ValueError: what is no key, or is not free."""
-    checked = {name: ",".join(map(_spelt, keys.split(","))) for name, keys in given.items()}
+    checked = {name: ",".join(map(_checked, keys.split(","))) for name, keys in given.items()}
     in_force = {name: checked.get(name, KEYS[name].keys) for name in KEYS}
     owners: dict[str, str] = dict.fromkeys(_TAKEN, "what it always does")
     for name, keys in in_force.items():
@@ -66,7 +74,7 @@ def checked_keys(given: Mapping[str, str]) -> dict[str, str]:
     return checked
 
 
-def _spelt(given: str) -> str:
+def _checked(given: str) -> str:
     *modifiers, key = given.strip().lower().split("+")
     held = set(modifiers)
     can_be_held = key in _HELD or (len(key) == 1 and key.isascii() and key.isalnum())

@@ -13,9 +13,9 @@ from textual.worker import Worker, get_current_worker
 from sluice_tui.bindings import bound
 from sluice_tui.connection import Connection, Line
 from sluice_tui.errors import ClientError, as_text
+from sluice_tui.key_names import spelt
 from sluice_tui.memory import Memory
 from sluice_tui.screens.choices import choose_question
-from sluice_tui.screens.help import spelt
 from sluice_tui.screens.key import KeyScreen
 from sluice_tui.screens.reading import ReadingScreen
 from sluice_tui.screens.standing import Standing
@@ -46,7 +46,7 @@ class AskingScreen(ReadingScreen):
         self._edited: Turn | None = None
         self._changing: Worker[Any] | None = None
         self._draft_kept = True
-        self._prompt = Prompt(memory.history, keys["send"].split(","), keys["newline"].split(","))
+        self._prompt = Prompt(memory.history, keys)
         self._standing = Standing(connection, keys)
         self._talk = Talk(self, connection, self._shown, memory.records, self._ended)
 

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from sluice_tui.key_names import KEYS
+from sluice_tui.key_names import KEYS, spelt
 
 _FIXED = (
     ("Up, Down", "recall what was sent"),
@@ -20,7 +20,6 @@ _FIXED = (
     ("Ctrl+C", "copy; twice: quit"),
     ("Ctrl+P", "all commands, themes"),
 )
-_NAMES = {"pageup": "PgUp", "pagedown": "PgDn", "escape": "Esc", "delete": "Del"}
 
 
 class HelpScreen(ModalScreen[None]):
@@ -39,10 +38,3 @@ class HelpScreen(ModalScreen[None]):
         lines = [Content.styled(f"{key:<{width}}  ", "$text-accent") + Content(what) for key, what in rows]
         with VerticalScroll(id="help"):
             yield Static(Content("\n").join(lines), markup=False)
-
-
-def spelt(keys: str) -> str:
-    """The first of some keys, as it is written on keyboards."""
-    *modifiers, key = keys.partition(",")[0].strip().split("+")
-    name = _NAMES.get(key, key.capitalize() if len(key) > 1 else key.upper())
-    return "+".join([*(modifier.capitalize() for modifier in modifiers), name])

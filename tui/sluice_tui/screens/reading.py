@@ -33,7 +33,7 @@ class ReadingScreen(Screen[None]):
         super().__init__()
         self._keys = keys
         self._transcript = Transcript()
-        self._shown = ShownTurns(self._transcript)
+        self._shown = ShownTurns(self._transcript, keys)
 
     async def action_follow(self) -> None:
         """Go to the end of the transcript."""

@@ -4,12 +4,13 @@ However long the conversation, what is mounted is bounded; the texts themselves 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from textual.widget import Widget
 from textual.widgets import Static
 
+from sluice_tui.key_names import spelt
 from sluice_tui.safety import Inert, inert, inert_line
 from sluice_tui.session import Session, Turn, TurnState
 from sluice_tui.widgets.answer import Answer
@@ -54,9 +55,13 @@ class Marker(Static):
 
 
 class ShownTurns:
-    """A run of a session's turns, mounted in the transcript; the markers, above and below it, tell of the others."""
+    """A run of a session's turns, mounted in the transcript; the markers, above and below it, tell of the others.
 
-    def __init__(self, transcript: Transcript) -> None:
+    `keys` by their names in the settings.
+    """
+
+    def __init__(self, transcript: Transcript, keys: Mapping[str, str]) -> None:
+        self._keys = keys
         self._transcript = transcript
         self._session = Session()
         self._shown: list[ShownTurn] = []
@@ -170,8 +175,9 @@ class ShownTurns:
 
     def _mark(self) -> None:
         before = self._place()
-        self.earlier.tell(before, "earlier messages: page up to see them")
-        self.later.tell(len(self._session.turns) - before - len(self._shown), "later messages: Ctrl+End shows them")
+        self.earlier.tell(before, f"earlier messages: {spelt(self._keys['page_up'])} shows them")
+        later = len(self._session.turns) - before - len(self._shown)
+        self.later.tell(later, f"later messages: {spelt(self._keys['follow'])} shows them")
 
 
 def first_fitting(turns: Sequence[Turn], end: int, most: int = MAX_TURNS, characters: int = MAX_CHARACTERS) -> int:

@@ -8,8 +8,8 @@ from sluice_tui.bindings import bound
 from sluice_tui.connection import Connection, Line
 from sluice_tui.conversations import Conversations
 from sluice_tui.errors import ClientError
+from sluice_tui.key_names import spelt
 from sluice_tui.safety import Inert, inert, inert_line
-from sluice_tui.screens.help import spelt
 from sluice_tui.screens.running import Running
 from sluice_tui.session import Session
 from sluice_tui.widgets.guide import Guide

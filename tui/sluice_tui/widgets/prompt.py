@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from textual.widgets import TextArea
 from sluice_tui.bindings import bound
 from sluice_tui.drafts import Draft
 from sluice_tui.history import History
-from sluice_tui.key_names import KEYS
+from sluice_tui.key_names import spelt
 from sluice_tui.safety import inert
 
 FOLDED_CHARACTERS = 8_000
@@ -46,11 +46,12 @@ class Prompt(TextArea):
     class Settled(Message):
         """Time to write the draft down: something was typed, a moment ago at most."""
 
-    def __init__(self, history: History, send_keys: Sequence[str] = (), newline_keys: Sequence[str] = ()) -> None:
-        super().__init__(compact=True, highlight_cursor_line=False, placeholder="Ask something (F1: help)")
+    def __init__(self, history: History, keys: Mapping[str, str]) -> None:
+        hint = f"Ask something ({spelt(keys['help'])}: help)"
+        super().__init__(compact=True, highlight_cursor_line=False, placeholder=hint)
         self._history = history
-        self._actions = dict.fromkeys(send_keys or KEYS["send"].keys.split(","), self._send)
-        self._actions |= dict.fromkeys(newline_keys or KEYS["newline"].keys.split(","), self._break_line)
+        self._actions = dict.fromkeys(keys["send"].split(","), self._send)
+        self._actions |= dict.fromkeys(keys["newline"].split(","), self._break_line)
         self._recalled: int | None = None
         self._pasted: dict[str, str] = {}
         self._aside: Draft | None = None
