@@ -135,6 +135,18 @@ def test_a_table_is_as_wide_as_it_needs_and_never_wider_than_the_screen() -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("columns", "width", "pieces"), [(10, 36, ["LAS", "TCE", "LL"]), (18, 36, ["LA", "ST", "CE", "LL"])]
+)
+def test_a_table_of_many_columns_shows_the_last_one_too(columns: int, width: int, pieces: list[str]) -> None:
+    rows = [["head"] * columns, ["-"] * columns, [*["cell"] * (columns - 1), "LASTCELL"]]
+
+    shown_rows = text_of("\n".join(f"| {' | '.join(row)} |" for row in rows), width).splitlines()
+
+    assert max(map(cell_len, shown_rows)) <= width
+    assert [row[-len(piece) :] for row, piece in zip(shown_rows[-len(pieces) :], pieces, strict=True)] == pieces
+
+
 def test_a_mark_that_may_still_become_anything_turns_no_paragraph_into_a_heading() -> None:
     view = Shown().write("These are:\n-")
 

@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-_SEPARATOR_CELLS = 3
+_SEPARATORS = (" │ ", "│", "")
+_READABLE_CELLS = 3
+"""Of each column, on average: before there are fewer, what separates them gives way."""
+
+_LEAST_CELLS = 2
+"""A wide character needs them."""
+
 _MAX_CELLS = 200
 
 
@@ -29,10 +35,19 @@ class Columns:
         """Whether every cell is on one row."""
         return widths == self.natural and max(self.natural) < _MAX_CELLS
 
+    def separator(self, total: int) -> str:
+        """What stands between two columns: less where they are many, so that the last one is not cut off."""
+        count = len(self.natural)
+        wanted = min(sum(self.natural), _READABLE_CELLS * count)
+        wide, narrow, none = _SEPARATORS
+        if total - len(wide) * (count - 1) >= wanted:
+            return wide
+        return narrow if total - len(narrow) * (count - 1) >= _LEAST_CELLS * count else none
+
     def widths(self, total: int) -> list[int]:
         """The columns' widths in a space of that many cells: the widest give way first."""
         if self._fitted[0] != total:
-            space = total - _SEPARATOR_CELLS * (len(self.natural) - 1)
+            space = total - len(self.separator(total)) * (len(self.natural) - 1)
             self._fitted = (total, _shared(self.natural, max(space, len(self.natural))))
         return self._fitted[1]
 

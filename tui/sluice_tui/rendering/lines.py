@@ -169,8 +169,9 @@ class TableRule(OneRow):
 
     def row(self, width: int, _index: int, /) -> Row:
         """A line with crossings."""
-        widths = self.columns.widths(width - prefix_width(self.first))
-        return Row([*self.first, Piece("─┼─".join("─" * cells for cells in widths), "rule")])
+        total = width - prefix_width(self.first)
+        crossing = self.columns.separator(total).replace(" ", "─").replace("│", "┼")
+        return Row([*self.first, Piece(crossing.join("─" * cells for cells in self.columns.widths(total)), "rule")])
 
 
 @dataclass(slots=True)
@@ -262,9 +263,10 @@ class TableRow:
     def row(self, width: int, index: int) -> Row:
         """A slice of each cell, padded to its column."""
         pieces = list(self.rest if index else self.first)
+        separator = self._separator(width)
         for number, (cell, cells) in enumerate(zip(self.cells, self._widths(width), strict=True)):
-            if number:
-                pieces.append(Piece(" │ ", "rule"))
+            if number and separator:
+                pieces.append(Piece(separator, "rule"))
             pieces += self._cell(cell, cells, self.columns.aligns[number], index)
         return Row(pieces)
 
@@ -284,11 +286,14 @@ class TableRow:
                 starts = row_starts(cell.text, cells)
                 place += starts[index] - len(pieces[0].text) if index < len(starts) else 0
                 return next((link.target for link in cell.links if link.start <= place < link.end), None)
-            place -= length + len(" │ ")
+            place -= length + len(self._separator(width))
         return None
 
     def _widths(self, width: int) -> list[int]:
         return self.columns.widths(width - prefix_width(self.first))
+
+    def _separator(self, width: int) -> str:
+        return self.columns.separator(width - prefix_width(self.first))
 
     def _cell(self, cell: Inline, width: int, align: str, index: int) -> Iterator[Piece]:
         starts = [*row_starts(cell.text, width), len(cell.text)]
