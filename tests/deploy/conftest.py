@@ -121,6 +121,7 @@ def deployment(build: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) 
                 SETUP_WAIT_SECONDS="0.1",
             ),
         )
+        deployment.keep("bytecode", deployment.step("bytecode", BUILDS[0]))
         google.run.failing = 1
         deployment.keep("failed", deployment.step("deploy", "00000000-failed"))
         deployment.keep("first", deployment.step("deploy", BUILDS[0]))

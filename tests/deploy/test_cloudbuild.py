@@ -34,7 +34,7 @@ def test_cloud_build_accepts_the_file(google: FakeGoogle, build: dict[str, Any])
     assert (done.returncode, google.refused) == (0, []), done.stderr
     assert "only displays logs from Cloud Storage" not in done.stderr
     (sent,) = google.sent("POST", "/builds")
-    assert [step["id"] for step in sent["steps"]] == ["test", "deploy", "smoke-test", "traffic", "monitoring"]
+    assert [step["id"] for step in sent["steps"]] == ["test", "bytecode", "deploy", "smoke-test", "traffic", "monitoring"]
     assert [step.get("script") for step in sent["steps"]] == [step.get("script") for step in build["steps"]]
     assert (sent["substitutions"], sent["serviceAccount"]) == (build["substitutions"], build["serviceAccount"])
 
@@ -165,7 +165,18 @@ def test_the_function_folder_is_built_for_its_target_by_the_builds_account(deplo
     assert (built["buildpackBuild"]["baseImage"], built["buildpackBuild"]["functionTarget"]) == ("python313", "chat")
     assert built["serviceAccount"].endswith(f"sluice-deploy@{PROJECT}.iam.gserviceaccount.com")
     assert {"main.py", "requirements.txt", "sluice_service/entry.py", "sluice_service/agents.toml"} <= set(uploaded)
-    assert not [path for path in uploaded if "__pycache__" in path]
+
+
+def test_bytecode_goes_along_for_the_pythons_version_and_whatever_the_time(deployment: Deployment) -> None:
+    sources = {Path(path) for path in deployment.google.uploaded if path.endswith(".py")}
+    compiled = [path for path in deployment.google.uploaded if path.endswith(".pyc")]
+
+    assert {Path(path).parent.parent / f"{Path(path).name.partition('.')[0]}.py" for path in compiled} == sources
+    for path in compiled:
+        header = (deployment.workspace / "function" / path).read_bytes()[:8]
+        assert int.from_bytes(header[4:], "little") == 0b01, f"{path} is not one of an unchecked hash (PEP 552)"
+    base_image = "python" + "".join(deployment.build["substitutions"]["_PYTHON"].partition(":")[2].split(".")[:2])
+    assert f"--base-image {base_image} " in (ROOT / "cloudbuild.yaml").read_text(encoding="utf-8")
 
 
 def test_gcloud_refuses_a_misspelt_flag(build: dict[str, Any], google: FakeGoogle, tmp_path: Path) -> None:
@@ -183,4 +194,4 @@ def test_gcloud_refuses_a_misspelt_flag(build: dict[str, Any], google: FakeGoogl
 def test_every_image_is_pinned(build: dict[str, Any]) -> None:
     for step in build["steps"]:
         name = re.sub(r"\$(_\w+)", lambda found: build["substitutions"][found[1]], step["name"])
-        assert re.fullmatch(r"[^:]+:\d+\.\d+\.\d+", name), name
+        assert re.fullmatch(r"[^:]+:\d+\.\d+\.\d+(-\w+)*", name), name
