@@ -322,6 +322,21 @@ def test_message_that_no_address_can_carry_is_sent_all_the_same(
     assert questions(upstream) == [message]
 
 
+def test_message_that_is_too_long_is_kept_whole_and_says_so(
+    browser: Chromium, function: RunningFunction, upstream: ScriptedUpstream
+) -> None:
+    browser.sign_in(function.url, function.key)
+    browser.run(
+        "document.getElementById('prompt').focus(); document.execCommand('insertText', false, given[0])", "a" * 8_010
+    )
+    browser.press(Keys.ENTER)
+    told = browser.run("const {value, validationMessage} = document.activeElement; return [value.length, validationMessage]")
+    assert told == [8_010, "This message is 10 characters too long."]
+    browser.press(*[Keys.BACKSPACE] * 10, Keys.ENTER)
+    browser.wait_for_state("final")
+    assert questions(upstream) == ["a" * 8_000]
+
+
 def test_last_fifty_messages_are_shown_and_earlier_ones_on_demand(
     browser: Chromium, function: RunningFunction, upstream: ScriptedUpstream
 ) -> None:

@@ -175,17 +175,31 @@ def test_each_event_goes_to_its_handler_once_and_none_after_the_end(page: Chromi
     assert (got["last"] == 2) is ended
 
 
+REFUSE = """
+const {AnswerStream} = await import("/page/stream.js");
+const sources = [], failures = [];
+let time = 1_000;
+const on = {error: (failure) => failures.push(failure), reconnecting() {}};
+const open = () => sources[sources.push({readyState: 2, close() {}}) - 1];
+const stream = new AnswerStream("/somewhere", on, () => Promise.reject(JSON.parse(given[0])), {open, now: () => time});
+for (const later of [0, 61_000]) {
+  stream.pause();
+  stream.start();
+  time += later;
+  sources.at(-1)?.onerror();
+  await new Promise((resolve) => setTimeout(resolve));
+}
+stream.pause();
+return failures.map(({code, what}) => [code, what]);
+"""
+
+
 def test_ticket_that_a_new_server_does_not_know_is_not_called_a_bad_key(page: Chromium) -> None:
-    told = page.run("""
-    const {AnswerStream} = await import("/page/stream.js");
-    const source = {readyState: 2, close() {}};
-    const failed = new Promise((error) => {
-      const refusal = {status: 401, code: "invalid_credentials", what: "The API key is not valid here."};
-      const on = {error, reconnecting() {}};
-      new AnswerStream("/somewhere", on, () => Promise.reject(refusal), {open: () => source}).start();
-      source.onerror();
-    });
-    const {code, what} = await failed;
-    return [code, what];
-    """)
-    assert told == ["invalid_credentials", "The answer broke off, and the server no longer has the rest."]
+    refusal = {"status": 401, "code": "invalid_credentials", "what": "The API key is not valid here."}
+    told = page.run(REFUSE, json.dumps(refusal))
+    assert told == [["invalid_credentials", "The answer broke off, and the server no longer has the rest."]]
+
+
+def test_stream_that_is_refused_for_long_says_what_the_server_said(page: Chromium) -> None:
+    refusal = {"status": 503, "code": "over_capacity", "what": "The server is full."}
+    assert page.run(REFUSE, json.dumps(refusal)) == [["over_capacity", "The server is full."]]

@@ -5,7 +5,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.browser.conftest import NEW_KEY
 from tests.browser.held import ENDLESS, Held
-from tests.support.chromium import Chromium, needs_chromium
+from tests.support.chromium import LISTENER, Chromium, needs_chromium
 from tests.support.running_function import RunningFunction
 from tests.support.scripted_upstream import ScriptedUpstream, answer
 from tests.support.simple_api import ask, new_id
@@ -111,6 +111,29 @@ def test_deleted_conversation_ends_its_answer(
     browser.see("#empty")
     assert upstream.calls[0].closed.wait(5)
     assert browser.focused == "fresh"
+
+
+def test_answer_of_a_conversation_that_is_opened_twice_at_once_comes_once(
+    browser: Chromium, function: RunningFunction, upstream: ScriptedUpstream
+) -> None:
+    browser.sign_in(function.url, function.key)
+    held = Held(upstream)
+    browser.ask("slow one")
+    browser.wait_for_state("streaming")
+    browser.click("#fresh")
+    browser.driver.refresh()
+    browser.see("#empty")
+    browser.run(LISTENER)
+    browser.run(HOLD)
+    for times, move in enumerate((browser.driver.back, browser.driver.forward, browser.driver.back)):
+        move()
+        until(lambda times=times: browser.run("return held") == (times + 2) // 2, "it is on its way")
+    browser.run(RELEASE)
+    browser.wait_for_state("streaming")
+    held.go_on.set()
+    browser.wait_for_state("final")
+    assert browser.answer == "Ebb and flood."
+    assert browser.announced == ["assistant is answering.", "Ebb and flood.", "The answer is complete."]
 
 
 @pytest.mark.usefixtures("upstream")

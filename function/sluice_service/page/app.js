@@ -6,6 +6,7 @@ import { ui } from "./dom.js";
 
 // In this tab alone, and gone with it.
 const KEY = "sluice.key";
+const LONGEST = 8_000; // characters that the server takes
 const REFUSED = "This key is not valid here. Check it for missing characters, or ask for a new one.";
 const opened = () => location.hash.slice(1);
 
@@ -40,7 +41,9 @@ ui.entrance.onsubmit = async (event) => {
 
 function listen(chat) {
 	const send = () => {
-		if (chat.send(ui.prompt.value)) ui.prompt.value = "";
+		const extra = [...ui.prompt.value].length - LONGEST;
+		ui.prompt.setCustomValidity(extra > 0 ? `This message is ${extra} characters too long.` : "");
+		if (ui.prompt.reportValidity() && chat.send(ui.prompt.value)) ui.prompt.value = "";
 		ui.prompt.focus();
 	};
 	ui.composer.onsubmit = (event) => {
@@ -61,8 +64,9 @@ function listen(chat) {
 	};
 	ui.list.addEventListener("click", ({ target }) => target.matches("li > :first-child") && drawer(false));
 	ui.menu.onclick = () => drawer(ui.side.dataset.open !== "true");
-	// A handler that returned false would undo the click.
-	document.onclick = ({ target }) => void (target.closest("nav, header, dialog") || drawer(false));
+	const elsewhere = ({ target }) => target.closest("nav, header, dialog") || drawer(false);
+	document.addEventListener("click", elsewhere);
+	document.addEventListener("focusin", elsewhere);
 	ui.leave.onclick = () => {
 		sessionStorage.removeItem(KEY);
 		location.replace(location.pathname);

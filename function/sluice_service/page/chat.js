@@ -54,8 +54,9 @@ export class Chat {
 
 	/** Show a conversation; without an id, begin one. `push`: as a new place in the tab's history. */
 	async open(id, push = false) {
-		const here = (this.id = id || newId());
-		const running = this.#turns.get(here);
+		const opening = (this.opening = {});
+		this.id = id || newId();
+		const running = this.#turns.get(this.id);
 		if (push) history.pushState(null, "", id ? `#${id}` : location.pathname);
 		this.list.mark(id);
 		this.announcer.forget();
@@ -63,10 +64,10 @@ export class Chat {
 		this.#show(running ? "answering" : "loading");
 		try {
 			const { agent, messages = [] } = running ?? (id ? await this.#stored(id).catch((failure) => this.#unsent(failure)) : {});
-			if (this.id !== here) return;
+			if (this.opening !== opening) return;
 			if (this.agents.some((each) => each.id === agent)) ui.agent.value = agent;
 			const standing = this.agent.onboarding_steps ? await this.api.onboarding(this.agent.id) : null;
-			if (this.id !== here) return;
+			if (this.opening !== opening) return;
 			ui.about.textContent = this.agent.description;
 			this.#guide(standing);
 			if (running) return;
@@ -75,7 +76,7 @@ export class Chat {
 			if (!id && standing?.question) this.transcript.add(this.#message("assistant", standing.question));
 			this.#goOn(messages);
 		} catch (failure) {
-			if (this.id !== here) return;
+			if (this.opening !== opening) return;
 			this.#failed(failure, () => this.open(id));
 			if (!running) this.#show("ready");
 		}

@@ -72,7 +72,7 @@ function drawn(block) {
 function listing(code, language) {
 	const words = make("code", {}, code);
 	const copy = make("button", { textContent: "Copy", ariaLabel: "Copy code", hidden: !navigator.clipboard });
-	copy.onclick = () => navigator.clipboard.writeText(words.textContent).then(() => (copy.textContent = "Copied"));
+	copy.onclick = () => navigator.clipboard.writeText(words.textContent).then(() => (copy.textContent = copy.ariaLabel = "Copied"));
 	return [make("div", {}, make("span", {}, language), copy), make("pre", { tabIndex: 0 }, words)];
 }
 

@@ -25,6 +25,7 @@ export class AnswerStream {
 	#seen = 0;
 	#ended = false;
 	#brokenSince = 0;
+	#refusal = null;
 	#timer;
 	#source;
 
@@ -72,12 +73,13 @@ export class AnswerStream {
 	#connected() {
 		if (this.#brokenSince) this.on.connected();
 		this.#brokenSince = 0;
+		this.#refusal = null;
 	}
 
 	#broken() {
 		if (this.#ended) return;
 		this.#brokenSince ||= this.now();
-		if (this.now() - this.#brokenSince > GIVE_UP_MS) return this.#fail(unreachable());
+		if (this.now() - this.#brokenSince > GIVE_UP_MS) return this.#fail(this.#refusal ?? unreachable());
 		this.on.reconnecting();
 		// EventSource goes on by itself, unless it was refused.
 		if (this.#source.readyState === 2) this.#refused();
@@ -85,7 +87,11 @@ export class AnswerStream {
 
 	async #refused() {
 		this.pause();
-		const failure = await this.why(this.address).catch((failure) => failure);
+		const failure = await this.why(this.address).then(
+			() => null,
+			(failure) => failure,
+		);
+		this.#refusal = failure;
 		if (failure?.status === 401) Object.assign(failure, GONE);
 		if (failure?.status >= 400 && failure.status < 500) this.#fail(failure);
 		else this.#timer = setTimeout(() => this.start(), RETRY_MS);
