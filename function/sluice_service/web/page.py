@@ -58,8 +58,8 @@ _UNSENT = {
 """Comments, and white space that no browser needs: a fifth less to send. What is in a group stays.
 
 Of a script, outside its strings: the end of a line where no statement ends without its semicolon or brace, and the space
-beside an operator, inside braces, and behind a comma, a name's colon, `if` or `for`. So no string may span lines, and no regular
-expression may have such a space.
+beside an operator, inside braces, and behind a comma, a name's colon, `if` or `for`. So no string may span lines, and no
+regular expression may have such a space.
 """
 
 
