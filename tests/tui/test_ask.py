@@ -216,9 +216,11 @@ def test_exit_141_and_quiet_when_the_reader_goes_away(server: FakeOpenAI) -> Non
 )
 def test_an_output_that_cannot_be_written_is_told(server: FakeOpenAI, output: str, code: int, told: str) -> None:
     command = f"{shlex.join([*SLUICE, 'ask', 'x', '--url', server.url])} >{output}"
-    run = subprocess.run(command, shell=True, env=environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    for unbuffered in ("", "1"):
+        given = environment(PYTHONUNBUFFERED=unbuffered)
+        run = subprocess.run(command, shell=True, env=given, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
-    assert (run.returncode, run.stderr) == (code, told)
+        assert (run.returncode, run.stderr) == (code, told)
 
 
 def test_help_names_every_exit_code_and_version_the_version() -> None:

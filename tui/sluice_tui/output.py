@@ -27,10 +27,13 @@ def open_output() -> None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 -- it lasts as long as the process
         return
     given = sys.stdout
-    if isinstance(given, io.TextIOWrapper) and isinstance(given.buffer, io.BufferedWriter):
+    if type(given) is io.TextIOWrapper and isinstance(given.buffer, io.BufferedWriter | io.FileIO):
         given.flush()
-        buffer = io.BufferedWriter(_Output(given.fileno(), "w", closefd=False))
-        sys.stdout = io.TextIOWrapper(buffer, given.encoding, given.errors, line_buffering=given.line_buffering)
+        raw = _Output(given.fileno(), "w", closefd=False)
+        # Without a buffer where PYTHONUNBUFFERED says so.
+        buffer = io.BufferedWriter(raw) if isinstance(given.buffer, io.BufferedWriter) else raw
+        lines, through = given.line_buffering, given.write_through
+        sys.stdout = io.TextIOWrapper(buffer, given.encoding, given.errors, line_buffering=lines, write_through=through)
 
 
 def drop_output() -> None:

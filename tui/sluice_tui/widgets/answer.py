@@ -111,8 +111,9 @@ class Answer(TextView):
     def _render_news(self) -> None:
         self._waiting = False
         began = time.monotonic()
-        thought = bool(self._thoughts and (self._thoughts.advance(), self._thoughts)[1])
-        self._arrange_lines(self._document.advance(), head=thought)
+        if self._thoughts:
+            self._thoughts.advance()
+        self._arrange_lines(self._document.advance(), head=self._thoughts is not None)
         cost = time.monotonic() - began
         behind = self._document.behind or bool(self._thoughts and self._thoughts.behind)
         self._due = began + (_PAUSE_SECONDS if behind else max(MIN_INTERVAL_SECONDS, _COST_FACTOR * cost))
