@@ -1,6 +1,5 @@
 """What is copied from the chat, and found in it: by pressing keys and looking."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 from textual.pilot import Pilot
 
 from sluice_tui.app import ChatApp
-from tests.tui.fake_openai import BROKEN, FakeOpenAI, Reply, whole
+from tests.tui.fake_openai import FakeOpenAI, Reply, whole
 from tests.tui.screens import draft, send, shown, until, until_gone, until_shown
 
 CODES = "```\na\n```\n\n```make\nall:\n\tb\n```\n"
@@ -77,21 +76,6 @@ async def test_any_message_is_found_gone_to_and_copied(app: ChatApp, server: Fak
         await until_shown(pilot, "answer 59.")
 
 
-async def test_what_is_found_below_an_answer_on_its_way_waits_for_its_end(app: ChatApp, server: FakeOpenAI) -> None:
-    gate = threading.Event()
-    server.scripts = [whole("first answer"), ["part", gate, BROKEN]]
-    async with app.run_test(notifications=True) as pilot:
-        await asked(pilot, "one", "first answer")
-        await send(pilot, "two")
-        await until_shown(pilot, "part")
-        await pilot.press("ctrl+f", *"first")
-        await until_shown(pilot, "fake: first answer")
-        await pilot.press("enter")
-        await until_gone(pilot, "Find a message")
-        gate.set()
-        await until_shown(pilot, "upstream_truncated")
-
-
 async def test_what_is_copied_in_the_prompt_goes_to_the_desktop_too(
     app: ChatApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,3 +92,18 @@ async def test_what_is_copied_in_the_prompt_goes_to_the_desktop_too(
         await until(pilot, copied.exists)
 
     assert copied.read_text().strip() == "a line"
+
+
+async def test_an_export_from_a_folder_that_is_gone_says_so(
+    app: ChatApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    async with app.run_test(notifications=True) as pilot:
+        await asked(pilot, "one", "Hello world")
+        folder.rmdir()
+        await pilot.press("ctrl+s")
+        await until_shown(pilot, "Export as")
+        await pilot.press("enter")
+        await until_shown(pilot, "Nothing was written: the current folder")

@@ -7,6 +7,8 @@ import pytest
 from textual.pilot import Pilot
 
 from sluice_tui.app import ChatApp
+from sluice_tui.screens.shown_turns import Marker
+from sluice_tui.widgets.error_panel import ErrorPanel
 from sluice_tui.widgets.prompt import Prompt
 from tests.tui.fake_openai import BROKEN, FakeOpenAI, Reply, whole
 from tests.tui.screens import draft, send, shown, until, until_gone, until_shown
@@ -32,22 +34,22 @@ def gate() -> threading.Event:
 
 @pytest.fixture
 def sluice(server: FakeOpenAI, gate: threading.Event) -> FakeOpenAI:
-    """A server that stores one conversation of forty turns, and whose forks wait for the gate."""
+    """A server that stores one conversation of 28 turns, and whose forks wait for the gate."""
     server.models = [{"id": "fake", "name": "Fake", "owned_by": "sluice"}]
     server.stream_id = "s99"
     server.replies = {
         "/v1/onboarding/fake": Reply(200, {"step": 0, "total": 0, "done": True}),
-        "/v1/conversations?limit=100": Reply(200, {"data": [stored(40)], "next_cursor": None}),
-        "/v1/conversations/c1?limit=100": Reply(200, stored(40) | {"messages": messages(40)}),
-        "/v1/conversations/c1/fork": Reply(200, stored(39, id="c2"), gate=gate),
+        "/v1/conversations?limit=100": Reply(200, {"data": [stored(28)], "next_cursor": None}),
+        "/v1/conversations/c1?limit=100": Reply(200, stored(28) | {"messages": messages(28)}),
+        "/v1/conversations/c1/fork": Reply(200, stored(27, id="c2"), gate=gate),
     }
     return server
 
 
-async def open_stored(pilot: Pilot[Any], first_shown: str = "answer 39.") -> None:
+async def open_stored(pilot: Pilot[Any], first_shown: str = "answer 27.") -> None:
     await until_shown(pilot, "Fake")
     await pilot.press("ctrl+o")
-    await until_shown(pilot, "80 messages")
+    await until_shown(pilot, "56 messages")
     await pilot.press("enter")
     await until_shown(pilot, first_shown)
 
@@ -58,14 +60,15 @@ async def until_free(pilot: Pilot[Any]) -> None:
 
 async def page_up_to_the_oldest(pilot: Pilot[Any]) -> None:
     """Until the newest ones are not mounted any more."""
-    while "later messages" not in shown(pilot.app):
+    later = pilot.app.screen.query(Marker).last()
+    while not later.display:
         await pilot.press("pageup")
 
 
 async def test_while_a_fork_is_on_its_way_nothing_else_begins(
     app: ChatApp, sluice: FakeOpenAI, gate: threading.Event
 ) -> None:
-    async with app.run_test(notifications=True, size=(100, 40)) as pilot:
+    async with app.run_test(notifications=True, size=(120, 40)) as pilot:
         await open_stored(pilot)
         await pilot.press(*"a draft")
         await pilot.press("ctrl+r")
@@ -73,7 +76,7 @@ async def test_while_a_fork_is_on_its_way_nothing_else_begins(
         await pilot.press("ctrl+r", "ctrl+n", "ctrl+g", "enter")
         await until_shown(pilot, "A conversation is on its way; Esc stops it.")
         await pilot.press("f3")
-        await until_shown(pilot, "Turn 40 of 40")
+        await until_shown(pilot, "Turn 28 of 28")
         gate.set()
         await until_free(pilot)
         await pilot.press("escape")
@@ -84,24 +87,27 @@ async def test_while_a_fork_is_on_its_way_nothing_else_begins(
         assert sluice.completions[0].body["metadata"] == {"conversation_id": "c2"}
 
 
-async def test_escape_gives_a_fork_up_and_the_edited_question_is_there_again(app: ChatApp, sluice: FakeOpenAI) -> None:
-    async with app.run_test(notifications=True, size=(100, 40)) as pilot:
+async def test_escape_gives_a_fork_up_and_the_edited_question_is_there_again(
+    app: ChatApp, sluice: FakeOpenAI, gate: threading.Event
+) -> None:
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await open_stored(pilot)
         await pilot.press(*"a draft", "ctrl+g")
         await until_shown(pilot, "Edit a question")
         await pilot.press("enter")
-        await until(pilot, lambda: draft(app) == "question 39.")
+        await until(pilot, lambda: draft(app) == "question 27.")
         await pilot.press("!", "enter")
         await until(pilot, lambda: "/conversations/c1/fork" in sluice.paths)
         assert draft(app) == "a draft"
 
         await pilot.press("escape")
-        await until(pilot, lambda: draft(app) == "question 39.!")
+        await until(pilot, lambda: draft(app) == "question 27.!")
         await until_free(pilot)
         await pilot.press("escape")
         assert draft(app) == "a draft"
-        assert "answer 39." in shown(app)
+        assert "answer 27." in shown(app)
         assert sluice.completions == []
+        gate.set()
 
 
 async def test_a_question_that_was_being_edited_is_not_asked_in_another_conversation(
@@ -128,33 +134,34 @@ async def test_a_conversation_that_is_being_opened_does_not_push_a_question_asid
     app: ChatApp, sluice: FakeOpenAI, gate: threading.Event
 ) -> None:
     path = "/v1/conversations/c1?limit=100"
-    sluice.replies[path] = Reply(200, stored(40) | {"messages": messages(40)}, gate=gate)
-    async with app.run_test(notifications=True, size=(100, 40)) as pilot:
+    sluice.replies[path] = Reply(200, stored(28) | {"messages": messages(28)}, gate=gate)
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await until_shown(pilot, "Fake")
         await pilot.press("ctrl+o")
-        await until_shown(pilot, "80 messages")
+        await until_shown(pilot, "56 messages")
         await pilot.press("enter")
         await until(pilot, lambda: path in [request.path for request in sluice.received])
         await send(pilot, "mine")
         await until_shown(pilot, "A conversation is on its way")
         gate.set()
-        await until_shown(pilot, "answer 39.")
+        await until_shown(pilot, "answer 27.")
         await until_free(pilot)
         await pilot.press("enter")
         await until_shown(pilot, "Hello world")
 
     asked = [message["content"] for message in sluice.completions[0].body["messages"]]
-    assert asked[-2:] == ["answer 39.", "mine"]
+    assert asked[-2:] == ["answer 27.", "mine"]
 
 
 async def test_the_newest_turn_is_found_from_anywhere_in_a_long_conversation(app: ChatApp, sluice: FakeOpenAI) -> None:
     sluice.scripts = [["half", BROKEN], whole("the second try")]
-    async with app.run_test(notifications=True, size=(100, 40)) as pilot:
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await open_stored(pilot)
         await page_up_to_the_oldest(pilot)
         await send(pilot, "the newest")
         await until_shown(pilot, "upstream_truncated")
         await page_up_to_the_oldest(pilot)
+        assert not app.screen.query(ErrorPanel)
         await pilot.press("ctrl+end")
         await until_shown(pilot, "the newest")
         await page_up_to_the_oldest(pilot)

@@ -1,5 +1,6 @@
 """How much of a long conversation is mounted."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,17 @@ async def test_the_newest_are_there_and_older_ones_come_when_the_reader_goes_up(
 
         await shelf.turns.newest()
         await until_shown(pilot, "answer 99")
+
+
+async def test_two_ways_up_at_once_show_no_turn_twice_though_all_say_the_same() -> None:
+    turns = [Turn.stored("again?", "yes", TurnState.FINISHED) for _ in range(100)]
+    shelf = Shelf(Session(turns=turns))
+    async with shelf.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "150 earlier" in str(shelf.turns.earlier.render()))
+        await asyncio.gather(shelf.turns.older(), shelf.turns.older())
+
+        assert "102 earlier" in str(shelf.turns.earlier.render())
+        assert len(shelf.query(Answer)) == MAX_TURNS
 
 
 async def test_a_very_long_question_is_shown_by_its_beginning() -> None:

@@ -120,9 +120,8 @@ class ShownTurns:
                 return
             first = first_fitting(self._session.turns, place, MAX_TURNS // 2, MAX_CHARACTERS // 2)
             kept = max(0, last_fitting(self._session.turns, first) - place)
-            gone, self._shown = self._shown[kept:], self._shown[:kept]
             added = [ShownTurn.of(turn) for turn in self._session.turns[first:place]]
-            await self._transcript.remove_children(_widgets(gone))
+            await self._drop_after(kept)
             self._transcript.prepend(_widgets(added))
             self._shown = [*added, *self._shown]
             self._mark()
@@ -162,6 +161,14 @@ class ShownTurns:
         await gone
         await coming
         self._mark()
+
+    async def _drop_after(self, kept: int) -> None:
+        """Keep so many turns; what was said below the others goes with them."""
+        if kept < len(self._shown):
+            mounted = list(self._transcript.children)
+            self._shown = self._shown[:kept]
+            after = mounted.index(self._shown[-1].answer) + 1 if self._shown else 0
+            await self._transcript.remove_children(mounted[after:])
 
     async def _trim_top(self) -> None:
         first = first_fitting(self._session.turns, len(self._session.turns)) - self._place()
@@ -216,7 +223,9 @@ def note_of(turn: Turn) -> Inert | None:
         case TurnState.CANCELLED:
             return Inert("You stopped this answer." if turn.started_at else "This answer was interrupted.")
         case TurnState.FAILED:
-            return Inert("This is not the whole answer.") if turn.text else None
+            if turn.text:
+                return Inert("This is not the whole answer.")
+            return inert_line(turn.report.what) if turn.report else None
     if not turn.text:
         return Inert("The model sent no text.")
     if turn.finish_reason not in ("stop", None):
