@@ -25,6 +25,9 @@ window.fetch = async (path, options) => {
 """
 """From here on a conversation that the page asks for comes only when it is told `release()`; `held` counts them."""
 RELEASE = "release(); await new Promise((resolve) => setTimeout(resolve, 100))"
+HANG = """
+window.fetch = (path, {signal}) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+"""
 HOTEL = "window.fetch = async () => new Response('<h1>Pay for this network</h1>')"
 
 
@@ -125,15 +128,31 @@ def test_answer_of_a_conversation_that_is_opened_twice_at_once_comes_once(
     browser.see("#empty")
     browser.run(LISTENER)
     browser.run(HOLD)
-    for times, move in enumerate((browser.driver.back, browser.driver.forward, browser.driver.back)):
-        move()
-        until(lambda times=times: browser.run("return held") == (times + 2) // 2, "it is on its way")
+    browser.driver.back()
+    until(lambda: browser.run("return held") == 1, "it is on its way")
+    browser.driver.forward()
+    browser.driver.back()
+    until(lambda: browser.run("return held") == 2, "it is on its way a second time")
     browser.run(RELEASE)
     browser.wait_for_state("streaming")
     held.go_on.set()
     browser.wait_for_state("final")
     assert browser.answer == "Ebb and flood."
     assert browser.announced == ["assistant is answering.", "Ebb and flood.", "The answer is complete."]
+
+
+def test_stop_does_not_wait_for_a_server_that_hangs(
+    browser: Chromium, function: RunningFunction, upstream: ScriptedUpstream
+) -> None:
+    browser.sign_in(function.url, function.key)
+    held = Held(upstream)
+    browser.ask("hi")
+    browser.wait_for_state("streaming")
+    browser.run(HANG)
+    browser.press(Keys.ESCAPE)
+    browser.wait_for_state("stopped", seconds=20)
+    assert (browser.answer, browser.text("#status")) == ("Ebb", "Ready")
+    held.go_on.set()
 
 
 @pytest.mark.usefixtures("upstream")

@@ -1,6 +1,7 @@
 // The service's routes, and what goes wrong on the way to them.
 
 const SHORT_MS = 30_000;
+const STOP_MS = 3_000;
 
 /** {code, what, why, action, correlationId, status, retryAfterSeconds}, as far as they are known. */
 export class Failure extends Error {
@@ -73,7 +74,7 @@ export function apiOf(key) {
 		onboarding: (agent) => json("GET", `v1/onboarding/${agent}`),
 		startAgain: (agent) => json("DELETE", `v1/onboarding/${agent}`),
 		ticket: (body, signal) => json("POST", "v1/tickets", body, { signal }),
-		cancel: (stream) => json("POST", `v1/streams/${stream}/cancel`),
+		cancel: (stream) => json("POST", `v1/streams/${stream}/cancel`, null, { signal: AbortSignal.timeout(STOP_MS) }),
 		/** A whole answer; asked again under the same key, the first one's. */
 		ask: (body, key, signal) => json("POST", "chat", body, { signal, "idempotency-key": key }),
 		/** The id of the stream at an EventSource's address, which EventSource cannot read; nor can it read a refusal. */

@@ -49,8 +49,8 @@ _UNSENT = {
         re.compile(rb"^\s*(?://|/?\*).*\n|^\s+|(?<=;) // .*", re.MULTILINE),
         re.compile(
             rb'("[^"\n]*"|`[^`\n]*`)|'
-            rb"(?<=[{};,([])\n| ([=&|?:+*<>!]{1,3}) |(?<=\)) (?=[{])"
-            rb"|(?:(?<=\bif)|(?<=\bfor)) (?=[(])|(?<=[{,]) | (?=})|(?<=\w:) "
+            rb"(?<=[{};,([])\n| ([=&|?:+*<>!]{1,3}) |(?<=[\w)]) (?=[{])"
+            rb"|(?:(?<=\bif)|(?<=\bfor)) (?=[(])|(?<=[{},]) | (?=})|(?<=\w:) "
         ),
     ],
     ".svg": [re.compile(rb"^\s+", re.MULTILINE)],
@@ -58,7 +58,7 @@ _UNSENT = {
 """Comments, and white space that no browser needs: a fifth less to send. What is in a group stays.
 
 Of a script, outside its strings: the end of a line where no statement ends without its semicolon or brace, and the space
-beside an operator, inside braces, and behind a comma, a name's colon, `if` or `for`. So no string may span lines, and no
+beside an operator, at braces, and behind a comma, a name's colon, `if` or `for`. So no string may span lines, and no
 regular expression may have such a space.
 """
 
