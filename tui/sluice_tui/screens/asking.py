@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, ClassVar
 
+from rich.markup import escape
 from textual import on, work
 from textual.binding import BindingType
 from textual.worker import Worker, get_current_worker
@@ -130,7 +131,7 @@ class AskingScreen(ReadingScreen):
 
     @on(Transcript.NewBelow)
     def _tell_new(self, message: Transcript.NewBelow) -> None:
-        self._prompt.border_subtitle = f"↓ new · {spelt(self._keys['follow'])}" if message.waiting else ""
+        self._prompt.border_subtitle = f"↓ new · {escape(spelt(self._keys['follow']))}" if message.waiting else ""
 
     # -- stopping, editing, and another try
 
@@ -159,7 +160,7 @@ class AskingScreen(ReadingScreen):
     def _edit(self, turn: Turn, question: str) -> None:
         """The prompt holds this question, which takes the place of that turn, until it is sent or left."""
         self._edited = turn
-        self._prompt.lend(question, f"An earlier question · {spelt(self._keys['cancel'])} leaves it")
+        self._prompt.lend(question, f"An earlier question · {escape(spelt(self._keys['cancel']))} leaves it")
         self.refresh_bindings()
 
     def _leave_edit(self) -> None:
