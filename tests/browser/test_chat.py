@@ -424,6 +424,7 @@ def test_conversations_are_opened_renamed_and_deleted(browser: Chromium, functio
     browser.press("\N{SNOWMAN} <b>third</b>", Keys.ENTER)
     browser.wait_for_text("#list [aria-current]", "\N{SNOWMAN} <b>third</b>")
     browser.see('[aria-label^="Delete \N{SNOWMAN}"]').click()
+    assert "\u2068\N{SNOWMAN} <b>third</b>\u2069" in browser.text("#question")  # whatever direction it has
     browser.press(Keys.ESCAPE)
     assert browser.text("#list [aria-current]") == "\N{SNOWMAN} <b>third</b>"
     browser.see('[aria-label^="Delete \N{SNOWMAN}"]').click()

@@ -63,7 +63,8 @@ export class Conversations {
 	}
 
 	async #delete(id, title) {
-		if ((await this.ask(`Delete “${title}” with all its messages?`, "Delete")) === null) return;
+		// Isolated: a title may turn the direction of what follows it.
+		if ((await this.ask(`Delete “\u2068${title}\u2069” with all its messages?`, "Delete")) === null) return;
 		await this.api.delete(id);
 		this.#items.get(id).remove();
 		this.#items.delete(id);
