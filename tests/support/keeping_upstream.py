@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from ssl import SSLContext
 
@@ -16,11 +17,12 @@ AT_ONCE = (HEAD + b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY),)
 class KeepingUpstream:
     """Answers each request on a connection with `reply`: bytes to send and seconds to wait.
 
-    It counts the connections; `ended` when one has ended.
+    It counts the connections; `ended` when one has ended. With `requests` it closes when one more than so many is asked.
     """
 
-    def __init__(self, reply: Sequence[bytes | float] = CHUNKED) -> None:
+    def __init__(self, reply: Sequence[bytes | float] = CHUNKED, requests: int | None = None) -> None:
         self.connections = 0
+        self._requests = requests
         self.heads: list[bytes] = []
         self.ended = asyncio.Event()
         self._reply = reply
@@ -34,11 +36,13 @@ class KeepingUpstream:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, OSError):
-            while True:
+            for number in itertools.count():
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.heads.append(head)
                 length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
                 await reader.readexactly(int(length.partition(b":")[2]))
+                if number == self._requests:
+                    break
                 for step in self._reply:
                     await self._perform(step, writer)
         self.ended.set()

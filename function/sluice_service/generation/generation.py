@@ -235,6 +235,8 @@ class Generation:
         self._end(self.closing_frames(error))
 
     def _end(self, frames: Sequence[bytes]) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
         if self._plan.release is not None:
             self._plan.release()
         # It may be kept for its readers for a long time; the request is not.

@@ -58,6 +58,7 @@ class Reader:
         finally:
             self._delivering.acquire()
             self._parked = False
+            self._push = None  # it leads back here
 
     def wake(self) -> None:
         """Look again, or deliver. Puts a token only when somebody waits, so that tokens do not pile up."""

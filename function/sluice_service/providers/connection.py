@@ -7,12 +7,16 @@ piece; pushed, it costs a function call. Parsed by httptools (llhttp).
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TypeAlias, cast
 
 import httptools
 
 MAX_BODYLESS_BYTES = 64 * 1024
 """How much may come without any body in it: heads, trailers, the sizes of chunks."""
+
+MANY_BYTES = 64 * 1024
+"""After reading so much at once others have a turn: the loop would go on as long as a fast server fills its buffer."""
 
 Sink: TypeAlias = Callable[[bytes], bool]
 """Takes some of a body; True when it wants no more."""
@@ -22,12 +26,17 @@ class LostConnection(Exception):
     """There is no connection, it broke, ended too early, or carries something else than HTTP/1.1."""
 
 
+class Unanswered(LostConnection):
+    """It ended before anything of the reply came."""
+
+
 class Connection(asyncio.Protocol):
     """Sends one request after another. `closed` when it can send no more."""
 
     def __init__(self) -> None:
         self.closed = False
         self._transport: asyncio.Transport | None = None
+        self._held = False
         self._reply: Reply | None = None
         self._lost = asyncio.get_running_loop().create_future()
 
@@ -72,13 +81,14 @@ class Connection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Leave further bytes to the kernel."""
+        self._held = True
         if self._transport is not None and not self.closed:
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
-        if self._transport is not None and not self.closed:
-            self._transport.resume_reading()
+        self._held = False
+        self._read_on()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
@@ -86,8 +96,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol. What nobody has asked for ends the connection."""
-        if self._reply is None or not self._reply.feed(data):
+        reply = self._reply
+        # The transport's context is that of the call which opened the connection.
+        if reply is None or not reply.context.run(reply.feed, data):
             self.abort()
+        elif len(data) >= MANY_BYTES and self._transport is not None and not self._held:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
@@ -96,17 +111,24 @@ class Connection(asyncio.Protocol):
         if self._reply is not None:
             self._reply.lose(exc)
 
+    def _read_on(self) -> None:
+        if self._transport is not None and not (self.closed or self._held):
+            self._transport.resume_reading()
+
 
 class Reply:
     """What comes back for one request: `status` and `headers` (lower-case names) after `head`, then the body."""
 
     def __init__(self, connection: Connection) -> None:
+        self.context = copy_context()
+        """Whose request it answers: what takes the body runs in it."""
         self.status = 0
         self.headers: dict[str, str] = {}
         self.reusable = False
         """Whether it has been read to its end, and its connection serves another request."""
         self._connection = connection
         self._parser = httptools.HttpResponseParser(self)
+        self._heard = False
         self._bodyless_bytes = 0
         self._pieces: list[bytes] = []
         self._sink: Sink | None = None
@@ -141,6 +163,7 @@ class Reply:
 
     def feed(self, data: bytes) -> bool:
         """Some bytes have come; whether they made sense."""
+        self._heard = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -165,7 +188,8 @@ class Reply:
             self._complete = True
             self._tell()
         elif error is None or isinstance(error, OSError):
-            self._fail(LostConnection(f"the connection was lost: {error or 'closed by the server'}"))
+            kind = LostConnection if self._heard else Unanswered
+            self._fail(kind(f"the connection was lost: {error or 'closed by the server'}"))
         else:
             self._fail(error)  # our own: what took the body has failed, not the connection
 

@@ -1,15 +1,15 @@
 """Connections to one upstream server, kept for the next call."""
 
 import asyncio
+import contextlib
 import functools
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import SplitResult
 
-from sluice_service.providers.connection import Connection, LostConnection, Reply
+from sluice_service.providers.connection import Connection, LostConnection, Reply, Unanswered
 from sluice_service.providers.proxy import DEFAULT_PORTS, Proxy
 
 MAX_IDLE = 100
@@ -67,16 +67,14 @@ class Pool:
         self._connect_timeout_seconds = connect_timeout_seconds
         self._idle: deque[tuple[float, Connection]] = deque()
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def ask(self, request: bytes) -> AsyncIterator[Reply]:
         """Send a request; its reply once the head is there. Raises LostConnection.
 
         Leaving closes the connection, or keeps it when the reply has been read to its end.
         """
-        connection = self._kept() or await self._connected()
-        reply = connection.ask(request)
+        connection, reply = await self._asked(request)
         try:
-            await reply.head()
             yield reply
         finally:
             if reply.reusable and not connection.closed:
@@ -89,6 +87,14 @@ class Pool:
         while self._idle:
             await self._idle.pop()[1].aclose()
 
+    async def _asked(self, request: bytes) -> tuple[Connection, Reply]:
+        """Servers close what is idle, perhaps just now: what a kept connection does not answer at all is asked anew."""
+        if (kept := self._kept()) is not None:
+            with contextlib.suppress(Unanswered):
+                return kept, await _headed(kept, request)
+        fresh = await self._connected()
+        return fresh, await _headed(fresh, request)
+
     def _kept(self) -> Connection | None:
         """The one that was used last, if it is still good."""
         while self._idle:
@@ -100,9 +106,10 @@ class Pool:
 
     def _keep(self, connection: Connection) -> None:
         connection.rest()
-        if len(self._idle) >= MAX_IDLE:
+        now = asyncio.get_running_loop().time()
+        while self._idle and (len(self._idle) >= MAX_IDLE or now - self._idle[0][0] >= IDLE_SECONDS):
             self._idle.popleft()[1].abort()
-        self._idle.append((asyncio.get_running_loop().time(), connection))
+        self._idle.append((now, connection))
 
     async def _connected(self) -> Connection:
         try:
@@ -112,3 +119,13 @@ class Pool:
             raise LostConnection(f"no connection to {self._origin} within {self._connect_timeout_seconds} s") from None
         except OSError as error:
             raise LostConnection(f"no connection to {self._origin}: {error}") from error
+
+
+async def _headed(connection: Connection, request: bytes) -> Reply:
+    reply = connection.ask(request)
+    try:
+        await reply.head()
+    except BaseException:  # cancelled, perhaps just when the head has come
+        await connection.aclose()
+        raise
+    return reply

@@ -54,9 +54,10 @@ class Exchange:
         """Ask this at the end for what else belongs into `response_complete`."""
         self._facts.append(facts)
 
-    def facts(self) -> dict[str, Any]:
-        """All of them."""
-        return {name: value for facts in self._facts for name, value in facts().items()}
+    def take_facts(self) -> dict[str, Any]:
+        """All of them, once: they hold the answer, which holds this."""
+        asked, self._facts = self._facts, []
+        return {name: value for facts in asked for name, value in facts().items()}
 
     def know(self, *, user: str = "", agent: str = "", stream_id: str = "", key: str = "") -> None:
         """Put these on this and every later entry of the request."""

@@ -151,5 +151,5 @@ def _write_complete(current: Exchange) -> None:
         status=current.status,
         duration_ms=round(duration * 1000, 1),
         delivery_ms=None if current.first_byte is None else round((now - current.first_byte) * 1000, 1),
-        **current.facts(),
+        **current.take_facts(),
     )

@@ -56,6 +56,7 @@ class Tail:
         self._sent = sent
         self._begun = False
         self._unsent = b""
+        self._uncounted = 0
         self._heard_at = time.monotonic()
         self._reader = Reader(stream.log, cursor)
         pump.post(stream.attach)
@@ -66,7 +67,7 @@ class Tail:
     @property
     def departed(self) -> bool:
         """Whether the client went before the end; one that has everything may close before we have noticed."""
-        return self._reader.departed and not self._reader.at_end
+        return self._reader.departed and (bool(self._unsent) or not self._reader.at_end)
 
     def wait_for_first(self) -> None:
         """Wait for the first frame, the end or the client's departure, but no longer than one heartbeat."""
@@ -95,8 +96,9 @@ class Tail:
     def _next(self) -> bytes:
         while not self._reader.departed:
             if self._unsent and self._connection is not None:
-                unsent, self._unsent = self._unsent, b""
-                self._connection.sendall(unsent)
+                self._connection.sendall(self._unsent)
+                self._unsent = b""
+                self._sent(self._uncounted)
             if data := self._reader.take():
                 self._heartbeat_due = False
                 return data
@@ -111,7 +113,8 @@ class Tail:
         """Wait for something to do; False when a heartbeat is due. What is pushed meanwhile puts that off."""
         push = self._push if self._begun and self._chunked else None
         while (left := self._heard_at + self._heartbeat_seconds - time.monotonic()) > 0:
-            if self._reader.wait(left, push):
+            # What is left of a chunk goes first: the time may have run out while it was written.
+            if self._reader.wait(left, push) or self._unsent:
                 return True
         return False
 
@@ -123,11 +126,13 @@ class Tail:
         except BlockingIOError:
             written = 0
         except OSError:
+            self._unsent = chunk
             self._reader.depart()
             return False
-        self._sent(len(data))
         self._heard_at = time.monotonic()
         self._unsent = chunk[written:]
+        self._uncounted = len(data) if self._unsent else 0
+        self._sent(len(data) - self._uncounted)
         return not self._unsent
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from sluice_service.providers.openai_api import OpenAIProvider
+from sluice_service.telemetry.context import CURRENT, RequestContext
 from sluice_wire.errors import SluiceError
 from sluice_wire.events import Event
 from tests.service.providers.asking import a_call, ask
@@ -112,6 +113,42 @@ async def test_connection_is_used_again_and_closed_with_the_provider(
         assert upstream.connections == 1
         await provider.aclose()
         await asyncio.wait_for(upstream.ended.wait(), 1)
+
+
+async def test_what_a_kept_connection_does_not_answer_is_asked_anew_at_once(make_provider: MakeProvider) -> None:
+    upstream = KeepingUpstream(requests=1)
+    async with upstream.listening() as port:
+        provider = make_provider(f"http://127.0.0.1:{port}/v1")
+
+        told = [await ask(provider) for _ in range(3)]
+
+        assert [one.text for one in told] == ["kept"] * 3
+        assert (upstream.connections, len(upstream.heads)) == (3, 5)
+
+
+async def test_what_a_new_connection_does_not_answer_has_failed(make_provider: MakeProvider) -> None:
+    upstream = KeepingUpstream(requests=0)
+    async with upstream.listening() as port:
+        told = await ask(make_provider(f"http://127.0.0.1:{port}/v1"))
+
+        assert (told.code, upstream.connections) == ("upstream_unavailable", 1)
+
+
+async def test_answer_on_a_kept_connection_belongs_to_the_request_that_asked(make_provider: MakeProvider) -> None:
+    upstream = KeepingUpstream()
+    seen: list[RequestContext | None] = []
+
+    async def ask_as(name: str) -> None:
+        CURRENT.set(RequestContext(request_id=name, correlation_id=name))
+        await provider.relay(a_call(), lambda _: seen.append(CURRENT.get()))
+
+    async with upstream.listening() as port:
+        provider = make_provider(f"http://127.0.0.1:{port}/v1")
+        for name in ("alice's", "bob's"):
+            await asyncio.create_task(ask_as(name))
+
+    assert upstream.connections == 1
+    assert [known.request_id for known in seen if known] == ["alice's"] * 2 + ["bob's"] * 2
 
 
 async def test_connection_whose_reply_nobody_took_serves_the_next_call(make_provider: MakeProvider) -> None:
