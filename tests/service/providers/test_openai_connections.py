@@ -135,7 +135,7 @@ async def test_what_a_new_connection_does_not_answer_has_failed(make_provider: M
 
 
 async def test_answer_on_a_kept_connection_belongs_to_the_request_that_asked(make_provider: MakeProvider) -> None:
-    upstream = KeepingUpstream()
+    upstream = KeepingUpstream((CHUNKED[0], 0.02, *CHUNKED[1:]))
     seen: list[RequestContext | None] = []
 
     async def ask_as(name: str) -> None:

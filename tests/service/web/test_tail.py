@@ -90,7 +90,7 @@ def unchunked(received: bytes) -> bytes:
         body, received = body + rest[:length], rest[length + 2 :]
 
 
-def test_heartbeat_never_cuts_a_chunk_that_is_half_written(
+def test_slow_client_gets_every_chunk_whole_with_heartbeats_between(
     pump: Pump, connections: tuple[HesitantSocket, socket.socket]
 ) -> None:
     ours, client = connections
