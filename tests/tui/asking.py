@@ -18,7 +18,7 @@ from sluice_wire.errors import ErrorReport
 from sluice_wire.events import Delta, Event, Finish, Usage
 
 KEY = "sk-local-0123456789"
-SHORT = Timeouts(connect=0.3, read=0.3)
+SHORT = Timeouts(connect=2, read=2)
 HASTY = Patience(base_seconds=0.01, cap_seconds=0.02)
 
 

@@ -122,14 +122,13 @@ async def test_one_that_never_gets_ready_and_ignores_the_request_to_end_is_ended
 
 async def test_one_that_died_is_started_again_when_it_is_needed(mark: str, marked: dict[str, str]) -> None:
     async with Connection(function_at(FAKE_FUNCTION, marked)) as connection:
-        before = (await connection.line()).api.url
+        await connection.line()
         for process in alive_with(mark):
             os.kill(process, signal.SIGKILL)
         wait_until(lambda: not alive_with(mark), "the function's death")
 
         line = await connection.line()
 
-        assert line.api.url != before
         assert [agent.id for agent in await line.api.models()] == ["echo"]
 
 

@@ -39,7 +39,7 @@ async def test_a_host_that_does_not_accept_is_told(full_backlog: str) -> None:
     report = await failure_at(full_backlog)
 
     assert report.code == "connect_timeout"
-    assert "0.3 s" in report.what
+    assert "within 2" in report.what
 
 
 async def test_a_server_that_never_answers_is_told() -> None:
