@@ -5,7 +5,6 @@ change neither threads nor connections. A file of its own with absolute imports,
 `functions-framework --source …/sluice_service/entry.py` can start it from an installed wheel too.
 """
 
-import gc
 import os
 import signal
 import sys
@@ -24,10 +23,6 @@ from sluice_service.telemetry import setup
 
 SPARE_CONNECTIONS = 200
 """Connections beyond the threads: at equal numbers gunicorn turns keep-alive off, and /health waits for a place."""
-
-
-SWITCH_SECONDS = 0.001
-"""How long one thread may keep the others from running: when many requests come at once the pump must not wait for each."""
 
 
 def _serve_with(settings: Settings) -> None:
@@ -73,8 +68,6 @@ def _take_over(worker: Any) -> None:
 
     signal.signal(signal.SIGTERM, on_sigterm)
     worker.wsgi = _service.app
-    sys.setswitchinterval(SWITCH_SECONDS)
-    gc.freeze()
 
 
 gunicorn.config.PostWorkerInit.default = staticmethod(_take_over)
