@@ -320,8 +320,11 @@ static void resume(struct connection *c) {
 static void receive(struct connection *c) {
     size_t most = options.bytes_per_second ? (size_t)(options.bytes_per_second / 10) : READ_SIZE;
     ssize_t size = recv(c->fd, reserve(&c->in, most + 1), most, 0);
-    if (size < 0 && errno == EAGAIN) return;
     received_us = now_us();
+    if (size < 0 && errno == EAGAIN) {
+        if (options.bytes_per_second) set(&timers, &c->timer, received_us + MICROS / 10);
+        return;
+    }
     if (size <= 0) {
         if (size == 0 && c->answer.head_read && c->answer.left == -1) return over(c, false);
         return fail(c, "closed", c->in.data, c->in.size);
