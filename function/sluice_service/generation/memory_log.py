@@ -90,8 +90,6 @@ class MemoryLog:
             waiter.wake()
 
     def _charge(self, frames: Sequence[bytes]) -> None:
-        size_bytes = FRAME_OVERHEAD_BYTES * len(frames)
-        for frame in frames:
-            size_bytes += len(frame)
+        size_bytes = sum(map(len, frames)) + FRAME_OVERHEAD_BYTES * len(frames)
         self._size_bytes += size_bytes
         self._grew(size_bytes)
