@@ -7,8 +7,11 @@ import pytest
 
 from tests.support.chromium import Chromium, chromium
 from tests.support.running_function import RunningFunction, key_entry, running_function
-from tests.support.scripted_upstream import ScriptedUpstream, answer
+from tests.support.scripted_upstream import ScriptedUpstream
 from tests.support.simple_api import agents_file
+from tests.support.upstream_fixtures import shared_upstream, upstream
+
+__all__ = ["browser", "function", "shared_upstream", "upstream", "window"]
 
 RARE_KEY, SINGLE_KEY, NEW_KEY = "rare-key-0123456789", "single-key-0123456789", "new-key-0123456789"
 SPENT_KEY = "spent-key-0123456789"
@@ -27,21 +30,6 @@ def browser(window: Chromium) -> Iterator[Chromium]:
     window.prefer(scheme="light")
     yield window
     assert window.complaints() == []
-
-
-@pytest.fixture(scope="session")
-def shared_upstream() -> Iterator[ScriptedUpstream]:
-    upstream = ScriptedUpstream()
-    yield upstream
-    upstream.close()
-
-
-@pytest.fixture
-def upstream(shared_upstream: ScriptedUpstream) -> ScriptedUpstream:
-    """The model, with a good answer to begin with and no calls yet."""
-    shared_upstream.script = answer("Hello", " world")
-    shared_upstream.calls.clear()
-    return shared_upstream
 
 
 @pytest.fixture(scope="session")

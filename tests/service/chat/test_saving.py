@@ -59,13 +59,6 @@ class TroubledStore(SqliteStore):
 
 
 @pytest.fixture
-def pump() -> Iterator[Pump]:
-    pump = Pump()
-    yield pump
-    pump.stop()
-
-
-@pytest.fixture
 def saver(pump: Pump) -> Saver:
     return Saver(pump)
 

@@ -1,6 +1,6 @@
 """An engine in this process: a pump of its own for each test, and generations over scripted providers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -15,13 +15,6 @@ from sluice_service.web.openai_dialect import OpenAIDialect
 from tests.support.scripted_provider import ScriptedProvider
 
 Start = Callable[..., Generation]
-
-
-@pytest.fixture
-def pump() -> Iterator[Pump]:
-    pump = Pump()
-    yield pump
-    pump.stop()
 
 
 @pytest.fixture

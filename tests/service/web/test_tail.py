@@ -34,13 +34,6 @@ class HesitantSocket(socket.socket):
 
 
 @pytest.fixture
-def pump() -> Iterator[Pump]:
-    pump = Pump()
-    yield pump
-    pump.stop()
-
-
-@pytest.fixture
 def connections() -> Iterator[tuple[HesitantSocket, socket.socket]]:
     """The server's end, and the client's, with little room between them."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
